@@ -1,0 +1,1 @@
+"""What is done: the only place that changes the world."""

@@ -1,0 +1,1 @@
+"""The gateway's wire, shared by those who look and those who act."""

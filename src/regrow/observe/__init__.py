@@ -1,0 +1,1 @@
+"""What is seen: observers listen and look, and never change anything."""

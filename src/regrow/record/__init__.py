@@ -1,0 +1,1 @@
+"""What is remembered: the journal, the status file, the log."""

@@ -1,0 +1,1 @@
+"""For people and programs: how a running keeper answers."""
