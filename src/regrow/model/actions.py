@@ -37,7 +37,7 @@ class Action(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="a
         return self.kind
 
 
-# ── looks: they change nothing ───────────────────────────────────────────────────────────────────────────────
+# ── looks: they change nothing ──
 
 
 class LookOwner(Action, frozen=True, tag="look-owner"):
@@ -64,7 +64,7 @@ class Capture(Action, frozen=True, tag="capture"):
     """Keep evidence (process state, stack, last output) before a process is ended."""
 
 
-# ── the link ─────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the link ──
 
 
 class Dial(Action, frozen=True, tag="dial"):
@@ -77,7 +77,7 @@ class HangUp(Action, frozen=True, tag="hang-up"):
     """Close our socket: a half-open one is worth nothing."""
 
 
-# ── the process ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── the process ──
 
 
 class Start(Action, frozen=True, tag="start"):
@@ -122,7 +122,7 @@ class Revive(Action, frozen=True, tag="revive"):
     risk: ClassVar[Risk] = "gentle"
 
 
-# ── its files ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── its files ──
 
 
 class Reload(Action, frozen=True, tag="reload"):

@@ -21,7 +21,7 @@ class Fact(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="fac
     at: float
 
 
-# ── time and host ────────────────────────────────────────────────────────────────────────────────────────────
+# ── time and host ──
 
 
 class Tick(Fact, frozen=True, tag="tick"):
@@ -38,7 +38,7 @@ class HostSeen(Fact, frozen=True, tag="host-seen"):
     pressed: bool | None = None
 
 
-# ── the process ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── the process ──
 
 
 class OwnerSeen(Fact, frozen=True, tag="owner-seen"):
@@ -106,7 +106,7 @@ class OutputSeen(Fact, frozen=True, tag="output-seen"):
     text: str = ""
 
 
-# ── what the gateway answers ─────────────────────────────────────────────────────────────────────────────────
+# ── what the gateway answers ──
 
 
 class Probed(Fact, frozen=True, tag="probed"):
@@ -205,7 +205,7 @@ class WorkSeen(Fact, frozen=True, tag="work-seen"):
     summary: str = ""
 
 
-# ── its files ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── its files ──
 
 
 class ConfigSeen(Fact, frozen=True, tag="config-seen"):
@@ -245,7 +245,7 @@ class PackageSeen(Fact, frozen=True, tag="package-seen"):
     quiet: bool = True
 
 
-# ── people and our own doing ─────────────────────────────────────────────────────────────────────────────────
+# ── people and our own doing ──
 
 
 class Asked(Fact, frozen=True, tag="asked"):

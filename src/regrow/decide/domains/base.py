@@ -15,9 +15,7 @@ class DomainConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     mode: Annotated[
         Setting,
-        Meta(
-            description="off: not even looked at; observe: propose, never act; ask: a person approves; auto"
-        ),
+        Meta(description="off: not even looked at; observe: propose, never act; ask: a person approves; auto"),
     ] = "auto"
 
 

@@ -12,12 +12,8 @@ from regrow.decide.domains.base import DomainConfig, Setting
 class LivenessConfig(DomainConfig, frozen=True):
     """`[heal.liveness]`."""
 
-    auto_start: Annotated[
-        bool, Meta(description="start the gateway when regrow starts, unless a stop holds")
-    ] = True
-    kill: Annotated[Setting, Meta(description="SIGKILL after a stop budget ran out, identity proven")] = (
-        "auto"
-    )
+    auto_start: Annotated[bool, Meta(description="start the gateway when regrow starts, unless a stop holds")] = True
+    kill: Annotated[Setting, Meta(description="SIGKILL after a stop budget ran out, identity proven")] = "auto"
     doctor: Annotated[
         Setting, Meta(description="`openclaw doctor --fix` on an invalid configuration, once per start flow")
     ] = "off"
