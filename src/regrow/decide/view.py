@@ -1,0 +1,182 @@
+"""Folds facts into the View: what is believed about the gateway right now, readable by every domain."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from regrow.model.actions import AnyAction
+from regrow.model.facts import (
+    AnyFact,
+    Asked,
+    ChildExited,
+    ChildStarted,
+    ConfigKept,
+    ConfigSeen,
+    Ended,
+    Heard,
+    HostSeen,
+    Intended,
+    LinkDown,
+    LinkRefused,
+    LinkUp,
+    OwnerSeen,
+    PackageSeen,
+    Probed,
+    Started,
+    Tick,
+)
+from regrow.model.gateway import Mode, Phase, Process
+
+KEPT = 50
+
+
+class View(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is believed. `None` and "" mean unknown.
+
+    Attributes:
+        want: What a person wants, since when and by whom. It outlives regrow.
+        owner: Who holds the state directory, as last seen; "" before the first look.
+        adopted: We may act on it: we spawned it, or a person said `adopt`.
+        ready: This boot has been proven ready.
+        link: `up`, `down`, or `blind`: it is there and will not talk to us.
+        served: Digest of the configuration the running gateway booted with, if known.
+        kept: (digest, version) of stored configurations that reached ready, newest last.
+        in_flight: What the executor is doing now.
+    """
+
+    at: float = 0.0
+    dry_run: bool = False
+    want: Literal["running", "stopped"] = "running"
+    want_since: float = 0.0
+    want_by: str = ""
+    phase: Phase = Phase.STOPPED
+    phase_since: float = 0.0
+    epoch: int = 0
+    mode: Mode = Mode.OWN
+    owner: str = ""
+    owner_at: float = 0.0
+    owner_detail: str = ""
+    rivals: tuple[str, ...] = ()
+    adopted: bool = False
+    process: Process | None = None
+    port: int | None = None
+    version: str = ""
+    protocol: int = 0
+    boot_id: str = ""
+    methods: tuple[str, ...] = ()
+    link: Literal["up", "down", "blind"] = "down"
+    link_since: float = 0.0
+    heard_at: float = 0.0
+    ready: bool = False
+    ready_at: float = 0.0
+    probe: Probed | None = None
+    config: ConfigSeen | None = None
+    served: str = ""
+    kept: tuple[tuple[str, str], ...] = ()
+    package: PackageSeen | None = None
+    route: bool | None = None
+    pressed: bool | None = None
+    lag: float = 0.0
+    in_flight: AnyAction | None = None
+
+    @property
+    def config_ok(self) -> bool | None:
+        """Whether openclaw.json on disk can be booted: None if nobody has judged these bytes yet.
+
+        Bytes that this version has served before need no judge.
+        """
+        if self.config is None:
+            return None
+        if not self.config.parsed:
+            return False
+        if self.config.valid is not None:
+            return self.config.valid
+        return True if (self.config.digest, self.version) in self.kept else None
+
+    @property
+    def installed(self) -> str:
+        """The version a start would run."""
+        return self.package.version if self.package is not None else self.version
+
+    @property
+    def updating(self) -> bool:
+        """Files of the package are being written."""
+        return self.package is not None and not self.package.quiet
+
+
+def fold(v: View, fact: AnyFact) -> View:
+    """The View after one more fact. Phases are not folded here: they follow from decisions."""
+    v = replace(v, at=max(v.at, fact.at))
+    match fact:
+        case Started():
+            return replace(v, dry_run=fact.dry_run, want=fact.want, want_since=fact.want_since, want_by=fact.want_by)
+        case Tick():
+            return replace(v, lag=fact.lag)
+        case HostSeen():
+            return replace(v, route=fact.route, pressed=fact.pressed)
+        case Asked(verb="stop"):
+            return replace(v, want="stopped", want_since=v.at, want_by=fact.by)
+        case Asked(verb="start" | "restart"):
+            return replace(v, want="running", want_since=v.at, want_by=fact.by) if v.want == "stopped" else v
+        case Asked(verb="adopt"):
+            return replace(v, adopted=True)
+        case OwnerSeen():
+            return _owner(v, fact)
+        case ChildStarted():
+            return replace(
+                v, process=fact.process, port=fact.port, adopted=True, owner="ours", owner_at=v.at,
+                ready=False, boot_id="", probe=None, link="down", link_since=v.at,
+            )  # fmt: skip
+        case ChildExited() if v.process is None or fact.process == v.process:
+            return replace(
+                v, process=None, ready=False, probe=None, boot_id="", link="down", owner="none", owner_at=v.at
+            )
+        case Probed():
+            return replace(v, probe=fact, version=fact.version or v.version)
+        case ConfigSeen():
+            return replace(v, config=fact)
+        case ConfigKept():
+            entry = (fact.digest, fact.version)
+            kept = (*(k for k in v.kept if k != entry), entry)[-KEPT:]
+            return replace(v, kept=kept, served=fact.digest)
+        case PackageSeen():
+            return replace(v, package=fact)
+        case LinkUp() | LinkDown() | LinkRefused() | Heard():
+            return _link(v, fact)
+        case Intended():
+            return replace(v, in_flight=fact.action)
+        case Ended():
+            return replace(v, in_flight=None)
+        case _:
+            return v
+
+
+def _owner(v: View, fact: OwnerSeen) -> View:
+    v = replace(
+        v, owner=fact.owner, owner_at=v.at, owner_detail=fact.detail, mode=fact.mode, rivals=fact.rivals,
+        port=fact.port if fact.port is not None else v.port,
+    )  # fmt: skip
+    if fact.owner == "none":
+        return replace(v, process=None, ready=False, link="down", adopted=True)
+    if fact.process is not None and fact.owner != "listener":
+        return replace(v, process=fact.process, adopted=v.adopted or fact.owner == "ours")
+    return v
+
+
+def _link(v: View, fact: LinkUp | LinkDown | LinkRefused | Heard) -> View:
+    match fact:
+        case LinkUp():
+            return replace(
+                v, link="up", link_since=v.at, heard_at=v.at, version=fact.version or v.version,
+                protocol=fact.protocol, methods=fact.methods, boot_id=fact.boot_id,
+                ready=v.ready and fact.boot_id == v.boot_id,
+            )  # fmt: skip
+        case LinkDown():
+            return replace(v, link="down", link_since=v.at)
+        case LinkRefused():
+            return replace(v, link="blind" if fact.blind else "down", link_since=v.at)
+        case Heard():
+            return replace(v, heard_at=v.at)
