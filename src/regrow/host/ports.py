@@ -82,11 +82,13 @@ def _listener_linux(port: int, likely: Iterable[int]) -> Process | None:
     sockets = {f"socket:[{inode}]" for inode in _listening(port)}
     if not sockets:
         return None
-    with os.scandir("/proc") as entries:
-        others = [int(entry.name) for entry in entries if entry.name.isdigit()]
-    for pid in dict.fromkeys((*likely, *others)):
+    for pid in likely:
         if _holds(pid, sockets):
             return identify(pid)
+    with os.scandir("/proc") as entries:
+        for entry in entries:
+            if entry.name.isdigit() and _holds(int(entry.name), sockets):
+                return identify(int(entry.name))
     return None
 
 

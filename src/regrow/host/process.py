@@ -154,7 +154,7 @@ _SECRET_OPTION = re.compile(
 _SECRET_NAME = re.compile(
     r"(?:^|[_-])(?:\w*TOKEN|\w*PASSWORD|\w*PASSWD|\w*SECRET|\w*KEY|\w*CREDENTIALS?)$", re.IGNORECASE
 )
-_URL_SECRET = re.compile(r"(?<=://)[^/\s@]+(?=@)|(?<=[?&#](?:token|auth)=)[^&\s]+|(?<=[?&#]password=)[^&\s]+")
+_URL_SECRET = re.compile(r"(://)[^/\s@]+(?=@)|([?&#](?:token|auth|password|key)=)[^&\s]+", re.IGNORECASE)
 HIDDEN = "***"
 
 
@@ -176,7 +176,7 @@ def redact_argv(argv: Sequence[str]) -> list[str]:
             shown.append(f"{name}={HIDDEN}")
         else:
             hide_next = bool(_SECRET_OPTION.match(part))
-            shown.append(_URL_SECRET.sub(HIDDEN, part))
+            shown.append(_URL_SECRET.sub(rf"\1\2{HIDDEN}", part))
     return shown
 
 
