@@ -97,6 +97,24 @@ class View(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return True if (self.config.digest, self.version) in self.kept else None
 
     @property
+    def may_stop(self) -> bool:
+        """A stop is ours to give: nothing runs, or what runs is proven to be ours."""
+        return self.mode is not Mode.ATTACH and (self.process is None or self.adopted)
+
+    @property
+    def observed_only(self) -> str:
+        """Why we may only look, or "" if we may act."""
+        if self.owner == "healer":
+            return f"another regrow looks after it: {self.owner_detail}"
+        if self.rivals:
+            return f"another supervisor is at work: {', '.join(self.rivals)}"
+        if self.mode is Mode.ATTACH:
+            return "it is attached: somebody else starts and stops it"
+        if self.process is not None and not self.adopted:
+            return "it ran before regrow met it; `regrow adopt` allows regrow to act"
+        return ""
+
+    @property
     def installed(self) -> str:
         """The version a start would run."""
         return self.package.version if self.package is not None else self.version
@@ -117,7 +135,7 @@ def fold(v: View, fact: AnyFact) -> View:
             return replace(v, lag=fact.lag)
         case HostSeen():
             return replace(v, route=fact.route, pressed=fact.pressed)
-        case Asked(verb="stop"):
+        case Asked(verb="stop") if v.may_stop:
             return replace(v, want="stopped", want_since=v.at, want_by=fact.by)
         case Asked(verb="start" | "restart"):
             return replace(v, want="running", want_since=v.at, want_by=fact.by) if v.want == "stopped" else v

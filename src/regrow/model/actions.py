@@ -50,10 +50,6 @@ class LookConfig(Action, frozen=True, tag="look-config"):
     limit: ClassVar[float] = 90.0
 
 
-class LookWork(Action, frozen=True, tag="look-work"):
-    """Ask the restart preflight what is in flight. Answered by WorkSeen."""
-
-
 class Verify(Action, frozen=True, tag="verify"):
     """Ask one core RPC, five seconds at most. Answered by Verified."""
 
@@ -83,6 +79,7 @@ class HangUp(Action, frozen=True, tag="hang-up"):
 class Start(Action, frozen=True, tag="start"):
     """Spawn the gateway (or have its service manager start it). Answered by ChildStarted."""
 
+    force: bool = False
     risk: ClassVar[Risk] = "gentle"
     limit: ClassVar[float] = 120.0
 
@@ -91,6 +88,7 @@ class RestartInPlace(Action, frozen=True, tag="restart-in-place"):
     """Have the gateway restart inside its process, by RPC or by the signal its version means."""
 
     skip_drain: bool = False
+    force: bool = False
     risk: ClassVar[Risk] = "disruptive"
 
 
@@ -150,20 +148,7 @@ class RestoreConfig(Action, frozen=True, tag="restore-config"):
         return f"{self.kind}:{self.digest[:12]}"
 
 
-class Tell(Action, frozen=True, tag="tell"):
-    """Tell people: one message per incident, once opened, once closed."""
-
-    subject: str
-    text: str
-    level: Literal["info", "warning", "error"] = "warning"
-
-    @property
-    def key(self) -> str:
-        """One message per subject."""
-        return f"{self.kind}:{self.subject}"
-
-
 AnyAction = (
-    LookOwner | LookConfig | LookWork | Verify | Capture | Dial | HangUp | Start | RestartInPlace | Terminate
-    | Kill | Continue | Revive | Reload | Doctor | RestoreConfig | Tell
+    LookOwner | LookConfig | Verify | Capture | Dial | HangUp | Start | RestartInPlace | Terminate
+    | Kill | Continue | Revive | Reload | Doctor | RestoreConfig
 )  # fmt: skip

@@ -197,14 +197,6 @@ class RestartAnnounced(Fact, frozen=True, tag="restart-announced"):
     reason: str = ""
 
 
-class WorkSeen(Fact, frozen=True, tag="work-seen"):
-    """What the gateway's restart preflight says is in flight. `safe` None: could not ask, which is not idle."""
-
-    safe: bool | None
-    active: int | None = None
-    summary: str = ""
-
-
 # ── its files ──
 
 
@@ -266,6 +258,8 @@ class Asked(Fact, frozen=True, tag="asked"):
     delay: float = 0.0
     topics: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    channel_type: str = ""
+    account_id: str = ""
     subject: str = ""
 
 
@@ -299,6 +293,6 @@ class Quitting(Fact, frozen=True, tag="quitting"):
 
 AnyFact = (
     Tick | HostSeen | OwnerSeen | ChildStarted | ChildExited | ProcessSeen | OutputSeen | Probed | Verified
-    | LinkUp | LinkDown | LinkRefused | Heard | PongMissed | RestartAnnounced | WorkSeen | ConfigSeen | ConfigKept
+    | LinkUp | LinkDown | LinkRefused | Heard | PongMissed | RestartAnnounced | ConfigSeen | ConfigKept
     | PackageSeen | Asked | Intended | Ended | Started | Quitting
 )  # fmt: skip

@@ -1,1 +1,5 @@
-"""One file per healing domain."""
+"""One file per healing domain; importing this registers the built-in ones."""
+
+from regrow.decide.domains import liveness, settings
+
+__all__ = ["liveness", "settings"]

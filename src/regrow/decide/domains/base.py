@@ -7,6 +7,11 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from regrow.decide.lifecycle import Signal
+from regrow.decide.profiles import Policy
+from regrow.decide.view import View
+from regrow.model.actions import AnyAction
+
 Setting = Literal["off", "observe", "ask", "auto"]
 
 
@@ -17,6 +22,74 @@ class DomainConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Setting,
         Meta(description="off: not even looked at; observe: propose, never act; ask: a person approves; auto"),
     ] = "auto"
+
+
+class Context(Struct, frozen=True, kw_only=True):
+    """What a domain may know besides its own state.
+
+    Attributes:
+        view: What is believed about the gateway, the fact included.
+        before: The same before the fact, to see edges.
+        config: The domain's own settings.
+        policy: The figures of the profile.
+        at: The time of the fact.
+    """
+
+    view: View
+    before: View
+    config: Any
+    policy: Policy
+    at: float
+
+
+class Symptom(Struct, frozen=True):
+    """Something is wrong with `subject` right now. It opens an episode; when it is no longer named, that ends.
+
+    Attributes:
+        subject: What is ill: `process`, `config`, a channel, a job.
+        evidence: One line for people.
+        human: The ladder's end: only a person can help.
+    """
+
+    subject: str
+    evidence: str
+    human: bool = False
+
+
+class Reply(Struct, frozen=True):
+    """What a person who asked is told. `queued` says when; the others are final."""
+
+    request: str
+    state: Literal["queued", "done", "refused", "failed"]
+    text: str
+    until: float | None = None
+
+
+class Note(Struct, frozen=True):
+    """An event for people and programs; `data` is JSON-able and holds no secrets."""
+
+    type: str
+    data: dict[str, Any]
+
+
+class Step(Struct, frozen=True, kw_only=True):
+    """What one fact led to in one domain.
+
+    Attributes:
+        state: The domain's next state.
+        wishes: Actions it wants as long as the symptom stands.
+        symptoms: Everything that is wrong now.
+        replies: Answers to people.
+        notes: Events.
+        signals: Moves of the lifecycle (liveness only).
+    """
+
+    state: Any
+    wishes: tuple[AnyAction, ...] = ()
+    symptoms: tuple[Symptom, ...] = ()
+    replies: tuple[Reply, ...] = ()
+    notes: tuple[Note, ...] = ()
+    signals: tuple[Signal, ...] = ()
 
 
 class Domain(Struct, frozen=True):

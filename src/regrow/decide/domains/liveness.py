@@ -5,8 +5,16 @@ from __future__ import annotations
 from typing import Annotated
 
 from msgspec import Meta
+from msgspec.structs import replace
 
-from regrow.decide.domains.base import DomainConfig, Setting
+from regrow.decide.domains.base import Context, DomainConfig, Setting, Step, Symptom, domain
+from regrow.decide.lifecycle import Signal
+from regrow.decide.supervise.down import down
+from regrow.decide.supervise.ending import ending
+from regrow.decide.supervise.noted import note
+from regrow.decide.supervise.state import Scene, Supervision
+from regrow.decide.supervise.up import Up, up
+from regrow.model.facts import AnyFact
 
 
 class LivenessConfig(DomainConfig, frozen=True):
@@ -14,9 +22,32 @@ class LivenessConfig(DomainConfig, frozen=True):
 
     auto_start: Annotated[bool, Meta(description="start the gateway when regrow starts, unless a stop holds")] = True
     kill: Annotated[Setting, Meta(description="SIGKILL after a stop budget ran out, identity proven")] = "auto"
-    doctor: Annotated[
-        Setting, Meta(description="`openclaw doctor --fix` on an invalid configuration, once per start flow")
-    ] = "off"
     start_budget: Annotated[
-        float, Meta(ge=30, le=900, description="seconds a silent boot may take before it is ended, at least")
+        float, Meta(ge=1, le=900, description="seconds a silent boot may take before it is ended, at least")
     ] = 120.0
+
+
+@domain("liveness", state=Supervision, config=LivenessConfig)
+def step(s: Supervision, fact: AnyFact, cx: Context) -> Step:
+    """Note the fact, then decide from the whole state: what is due now follows from what stands, not from the news."""
+    scene = Scene(view=cx.view, config=cx.config, policy=cx.policy, at=cx.at)
+    noted = note(s, fact, cx.before, scene)
+    s = noted.state
+    if cx.view.process is None and cx.view.owner != "remote":
+        d = down(replace(s, stopping=None) if s.stopping is not None else s, scene)
+        return Step(
+            state=d.state, wishes=d.wishes, symptoms=d.symptoms, replies=(*noted.replies, *d.replies),
+            notes=noted.notes, signals=(Signal.GONE, d.signal),
+        )  # fmt: skip
+    u = Up(state=s) if s.stopping is not None else up(s, scene)
+    wishes, symptoms, signals = u.wishes, u.symptoms, u.signals
+    if u.state.stopping is not None:
+        due, obstacles = ending(u.state, u.state.stopping, scene)
+        wishes = (*wishes, *due)
+        trouble = (Symptom("process", u.state.trouble),) if u.state.trouble else ()
+        symptoms = tuple(obstacles) or trouble
+        signals = (*signals, Signal.TOLD) if u.state.stopping.told_at is not None else signals
+    return Step(
+        state=u.state, wishes=wishes, symptoms=symptoms, replies=(*noted.replies, *u.replies),
+        notes=(*noted.notes, *u.notes), signals=signals,
+    )  # fmt: skip

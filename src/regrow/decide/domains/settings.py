@@ -4,16 +4,115 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, Struct
+from msgspec.structs import replace
 
-from regrow.decide.domains.base import DomainConfig, Setting
+from regrow.decide.domains.base import Context, DomainConfig, Reply, Setting, Step, Symptom, domain
+from regrow.decide.view import View
+from regrow.model.actions import AnyAction, Doctor, RestoreConfig
+from regrow.model.facts import AnyFact, Asked, Ended, Intended
+from regrow.model.gateway import Phase
 
 
 class SettingsConfig(DomainConfig, frozen=True):
     """`[heal.settings]`."""
 
     restore: Annotated[
-        Setting,
-        Meta(description="putting back a configuration this version once served when the file is broken"),
+        Setting, Meta(description="putting back a configuration this version once served when the file is broken")
     ] = "ask"
+    doctor: Annotated[
+        Setting, Meta(description="`openclaw doctor --fix` on an invalid file, once per file content, gateway stopped")
+    ] = "off"
     keep: Annotated[int, Meta(ge=1, le=1000, description="proven configurations kept")] = 30
+
+
+class Repairs(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was tried and who waits.
+
+    Attributes:
+        doctored: Digest the doctor was last let at: never twice for the same bytes.
+        restored: Digest that was broken when a copy was last put back by ourselves.
+        wanted: A person's request under way: verb, request id, digest.
+    """
+
+    doctored: str = ""
+    restored: str = ""
+    wanted: tuple[str, str, str] | None = None
+
+
+def candidate(view: View) -> str:
+    """Digest of the newest stored configuration that the installed version served, other than what lies there."""
+    now = view.config.digest if view.config is not None else ""
+    for digest, version in reversed(view.kept):
+        if version == view.installed and digest != now:
+            return digest
+    return ""
+
+
+@domain("settings", state=Repairs, config=SettingsConfig)
+def step(s: Repairs, fact: AnyFact, cx: Context) -> Step:
+    """Name what is wrong with the file; repair it where allowed or asked for."""
+    view = cx.view
+    replies: list[Reply] = []
+    match fact:
+        case Asked(verb="restore" | "doctor"):
+            s, replies = _asked(s, fact, view)
+        case Intended(action=Doctor()) if view.config is not None:
+            s = replace(s, doctored=view.config.digest)
+        case Intended(action=RestoreConfig()) if view.config is not None:
+            s = replace(s, restored=view.config.digest)
+        case Ended(action=Doctor() | RestoreConfig()) if s.wanted is not None:
+            state = {"done": "done", "would": "done", "refused": "refused"}.get(fact.verdict.result, "failed")
+            replies = [Reply(s.wanted[1], state, fact.verdict.detail)]  # type: ignore[arg-type]
+            s = replace(s, wanted=None)
+        case _:
+            pass
+    return Step(state=s, wishes=tuple(_wishes(s, cx)), symptoms=tuple(_symptoms(cx)), replies=tuple(replies))
+
+
+def _asked(s: Repairs, fact: Asked, view: View) -> tuple[Repairs, list[Reply]]:
+    if s.wanted is not None:
+        return s, [Reply(fact.id, "refused", f"a {s.wanted[0]} is under way already")]
+    if fact.verb == "restore":
+        digest = next((d for d, _ in reversed(view.kept) if fact.subject and d.startswith(fact.subject)), "")
+        digest = digest or ("" if fact.subject else candidate(view))
+        if not digest:
+            text = "there is no stored configuration that this version served" if not fact.subject else (
+                f"no stored configuration begins with {fact.subject}; `regrow config kept` lists them"
+            )  # fmt: skip
+            return s, [Reply(fact.id, "refused", text)]
+        return replace(s, wanted=("restore", fact.id, digest)), []
+    if view.process is not None:
+        return s, [Reply(fact.id, "refused", "the doctor rewrites files under a running gateway: `regrow stop` first")]
+    return replace(s, wanted=("doctor", fact.id, "")), []
+
+
+def _symptoms(cx: Context) -> list[Symptom]:
+    view = cx.view
+    if view.config is None or view.config_ok is not False:
+        return []
+    problems = "; ".join(view.config.problems[:3])
+    serves = " (the running gateway still serves the earlier one)" if view.ready else ""
+    alone = cx.config.restore == "auto" and bool(candidate(view))
+    return [Symptom("config", f"openclaw.json is not valid: {problems}{serves}", human=not alone)]
+
+
+def _wishes(s: Repairs, cx: Context) -> list[AnyAction]:
+    view, config = cx.view, cx.config
+    if s.wanted is not None:
+        verb, request, digest = s.wanted
+        if verb == "restore":
+            return [RestoreConfig(digest=digest, reason="asked for", human=True, request=request)]
+        return [Doctor(reason="asked for", human=True, request=request)]
+    if view.config is None or view.config_ok is not False or config.mode != "auto" or view.want != "running":
+        return []
+    if view.phase is not Phase.HELD:  # it still serves: nothing is urgent, a person is editing perhaps
+        return []
+    broken = view.config.digest
+    copy = candidate(view)
+    if config.restore == "auto" and copy and s.restored != broken:
+        return [RestoreConfig(digest=copy, reason="the file does not boot and the gateway is down")]
+    doctor = config.doctor == "auto" or (cx.policy.doctor and config.doctor != "off")
+    if doctor and view.process is None and s.doctored != broken:
+        return [Doctor(reason="the file does not boot and the gateway is down")]
+    return []

@@ -14,7 +14,7 @@ from regrow.decide.backoff import doubling, equal_jitter, luck
 CAP = 60.0  # operators call more than a minute too long for something that worked before
 DECAY = 60.0  # one level less for each such stretch of being ready
 CALM = 600.0  # ready for so long: as if nothing had happened
-BOOT_WINDOW = 600.0  # longer than 5 × (two boots and their delays), or it would never trip
+BOOT_WINDOW = 600.0  # longer than 5 x (two boots and their delays), or it would never trip
 BOOT_FAILURES = 5  # more than so many in the window: quarantine
 SAME_CAUSE = 3  # the same fingerprint so often: not restarted blindly
 SHARE = 0.05  # of one core, for a gateway that cannot boot

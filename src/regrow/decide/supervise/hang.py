@@ -7,8 +7,8 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
-from regrow.decide.boots import BUSY
 from regrow.decide.profiles import Policy
+from regrow.decide.supervise.boots import BUSY
 
 IDLE_SILENCE = 20.0  # no CPU progress and no answer for so long: not merely busy
 BUSY_SILENCE = 60.0  # a blocked event loop recovers by itself after up to 23 s in the field

@@ -1,0 +1,98 @@
+"""Reasons to withhold a wish; each says what would change the answer. A person is refused by two of them only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from regrow.decide.supervise.hang import SICK_FOR
+from regrow.decide.view import View
+from regrow.model.actions import (
+    AnyAction,
+    Continue,
+    Dial,
+    Doctor,
+    HangUp,
+    Kill,
+    Reload,
+    RestartInPlace,
+    RestoreConfig,
+    Revive,
+    Start,
+    Terminate,
+)
+from regrow.model.verdicts import Withheld
+
+LATE = 0.25  # seconds our own loop may be late before we distrust ourselves
+
+Guard = Callable[[AnyAction, View], Withheld | None]
+
+
+def changes(action: AnyAction) -> bool:
+    """Whether carrying it out would change anything but our own socket."""
+    return isinstance(
+        action, Start | RestartInPlace | Terminate | Kill | Continue | Revive | Reload | Doctor | RestoreConfig
+    )
+
+
+def observed_only(action: AnyAction, view: View) -> Withheld | None:
+    """Not ours to touch. A person may still restart or reload it through its own RPC."""
+    why = view.observed_only
+    if not why or not changes(action):
+        return None
+    if action.human and isinstance(action, RestartInPlace | Reload):
+        return None
+    if action.human and isinstance(action, Start) and view.owner != "healer":
+        return None  # a person may start what another supervisor left down
+    return Withheld(action.key, "owner", why, reason=action.reason)
+
+
+def invalid_config(action: AnyAction, view: View) -> Withheld | None:
+    """A restart would not come back: the file on disk does not boot."""
+    if not isinstance(action, Start | RestartInPlace | Revive):
+        return None
+    if view.config_ok is not False or (isinstance(action, Start | RestartInPlace) and action.force):
+        return None
+    problems = "; ".join(view.config.problems[:3]) if view.config is not None else ""
+    return Withheld(
+        action.key, "config", f"openclaw.json is not valid ({problems}); mend or restore it, or use --force",
+        reason=action.reason,
+    )  # fmt: skip
+
+
+def updating(action: AnyAction, view: View) -> Withheld | None:
+    """The package is being replaced: wait until the tree is quiet."""
+    if action.human or not view.updating or not isinstance(action, Start | RestartInPlace | Terminate | Revive):
+        return None
+    return Withheld(action.key, "update", "OpenClaw is being updated; it goes on when its files are quiet")
+
+
+def offline(action: AnyAction, view: View) -> Withheld | None:
+    """Restarting a living gateway into a dead network is damage. One that is down may be started."""
+    if action.human or view.route is not False or not isinstance(action, RestartInPlace):
+        return None
+    return Withheld(action.key, "network", "this host has no network route; it goes on when there is one")
+
+
+def ourselves_sick(action: AnyAction, view: View) -> Withheld | None:
+    """The detector can be the sick one: nothing is ended while our own loop or the host stalls."""
+    if action.human or not isinstance(action, Terminate | Kill | RestartInPlace):
+        return None
+    if view.lag <= LATE and not view.pressed:
+        return None
+    return Withheld(
+        action.key, "host", "this host stalls our own work; nothing is ended until it is well", view.at + SICK_FOR
+    )
+
+
+GUARDS: tuple[Guard, ...] = (observed_only, invalid_config, updating, offline, ourselves_sick)
+
+
+def check(action: AnyAction, view: View) -> Withheld | None:
+    """The first guard that says no, or None."""
+    if isinstance(action, Dial | HangUp):
+        return None
+    for guard in GUARDS:
+        withheld = guard(action, view)
+        if withheld is not None:
+            return withheld
+    return None

@@ -1,0 +1,131 @@
+"""When no process runs: who holds the place, is the configuration fit, and is it time to start."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from regrow.decide.domains.base import Reply, Symptom
+from regrow.decide.lifecycle import Signal
+from regrow.decide.supervise.governor import HOURLY
+from regrow.decide.supervise.state import Scene, Supervision, answer
+from regrow.model.actions import AnyAction, LookConfig, LookOwner, Start
+from regrow.model.gateway import Mode
+
+LOOK_AGAIN = 15.0  # while somebody else holds the place
+JUDGE_AGAIN = 300.0  # when the gateway's judge could not say
+
+
+class Down(Struct, frozen=True, kw_only=True):
+    """What follows while nothing runs."""
+
+    state: Supervision
+    wishes: tuple[AnyAction, ...] = ()
+    symptoms: tuple[Symptom, ...] = ()
+    replies: tuple[Reply, ...] = ()
+    signal: Signal = Signal.RESTED
+
+
+def down(s: Supervision, scene: Scene) -> Down:
+    """Decide for a gateway without a process."""
+    view, at = scene.view, scene.at
+    wanted = view.want == "running" and not s.quitting
+    if view.owner == "" or (s.owner_stale and wanted):
+        looks = (LookOwner(reason="before anything is started"),) if at - s.owner_looked >= 1.0 else ()
+        return Down(state=s, wishes=looks, signal=_resting(s, scene))
+    if not wanted:
+        return Down(state=s)
+    if view.owner in ("listener", "healer", "remote"):
+        return _taken(s, scene)
+    if view.config is None:
+        return Down(state=s, signal=_resting(s, scene))
+    human = s.start_human or (s.restart is not None and s.restart.human)
+    if not human and not scene.config.auto_start and s.restart is None and not s.trouble:
+        return Down(state=s)
+    judged = _judge(s, scene, human=human)
+    if judged is not None:
+        return judged
+    resumed = s.restart is not None and s.restart.stage == "starting"
+    if not human and not resumed and at < s.governor.not_before:
+        return Down(state=s, symptoms=_trouble(s), signal=_resting(s, scene))
+    reason = s.restart.reason if s.restart is not None else (s.trouble or "it is wanted and does not run")
+    force = s.start_force or (s.restart is not None and s.restart.force)
+    wish = Start(reason=reason, human=human, force=force, epoch=view.epoch + 1)
+    return Down(state=s, wishes=(wish,), symptoms=_trouble(s), signal=_resting(s, scene))
+
+
+def _resting(s: Supervision, scene: Scene) -> Signal:
+    if scene.view.want == "stopped":
+        return Signal.RESTED
+    if s.governor.quarantined:
+        return Signal.RARELY
+    return Signal.WAIT if s.trouble or s.restart is not None else Signal.RESTED
+
+
+def _trouble(s: Supervision) -> tuple[Symptom, ...]:
+    if not s.trouble:
+        return ()
+    if s.governor.quarantined:
+        return (Symptom("process", f"{s.trouble}; it keeps failing and is tried rarely from now on", human=True),)
+    return (Symptom("process", s.trouble),)
+
+
+def _taken(s: Supervision, scene: Scene) -> Down:
+    view, at = scene.view, scene.at
+    looks = (LookOwner(reason="is the place free again?"),) if at - s.owner_looked >= LOOK_AGAIN else ()
+    if view.mode is Mode.ATTACH:
+        return Down(state=s, wishes=looks, signal=Signal.TAKEN)
+    words = {
+        "listener": f"port {view.port} is taken by {view.owner_detail}, which is not this gateway; free it or set "
+        "another `gateway.port`",
+        "healer": f"another regrow looks after this gateway: {view.owner_detail}",
+    }
+    evidence = words.get(view.owner, view.owner_detail)
+    waiting = (*s.start_requests, *(s.restart.requests if s.restart is not None else ()))
+    return Down(
+        state=replace(s, start_requests=(), start_human=False, restart=None),
+        wishes=looks,
+        symptoms=(Symptom("process", evidence, human=True),),
+        replies=answer(waiting, "refused", evidence),
+        signal=Signal.TAKEN,
+    )
+
+
+def _judge(s: Supervision, scene: Scene, *, human: bool) -> Down | None:
+    """Is openclaw.json fit to boot? None if nothing speaks against a start."""
+    view, at = scene.view, scene.at
+    ok = view.config_ok
+    forced = s.start_force or (s.restart is not None and s.restart.force)
+    assert view.config is not None  # noqa: S101  (down() asked)
+    looked = s.looked_config is not None and s.looked_config[0] == view.config.digest
+    since = at - s.looked_config[1] if looked and s.looked_config is not None else None
+    if s.refused and since is None:
+        return Down(state=s, wishes=(LookConfig(reason=s.trouble or "it refused to start"),), signal=_resting(s, scene))
+    if ok is None and since is None:
+        return Down(state=s, wishes=(LookConfig(reason="before a start"),), signal=_resting(s, scene))
+    if ok is None and since is not None and since < JUDGE_AGAIN and view.in_flight is not None:
+        return Down(state=s, signal=_resting(s, scene))  # the judge is at work
+    if ok is False and not forced:
+        return _held(s, scene, since)
+    if s.refused and ok is not False and not human:
+        # 78 with a valid file and nobody else there: nothing changes by itself; try it rarely
+        quarantined = replace(s.governor, quarantined=True, not_before=max(s.governor.not_before, at + 60.0))
+        return Down(state=replace(s, refused=False, governor=quarantined), symptoms=_trouble(s), signal=Signal.RARELY)
+    return None
+
+
+def _held(s: Supervision, scene: Scene, since: float | None) -> Down:
+    view = scene.view
+    assert view.config is not None  # noqa: S101
+    problems = "; ".join(view.config.problems[:3]) or "it cannot be parsed"
+    evidence = f"openclaw.json is not valid, so the gateway is not started: {problems}"
+    looks = (LookConfig(reason="is it still invalid?"),) if since is not None and since >= HOURLY else ()
+    waiting = (*s.start_requests, *(s.restart.requests if s.restart is not None else ()))
+    text = f"{evidence}. Mend it, restore a proven copy (`regrow doctor`), or use --force"
+    return Down(
+        state=replace(s, start_requests=(), start_human=False, restart=None, trouble=s.trouble or evidence),
+        wishes=looks,
+        symptoms=(Symptom("process", evidence, human=True),),
+        replies=answer(waiting, "refused", text),
+        signal=Signal.BLOCKED,
+    )
