@@ -126,6 +126,7 @@ def plan(
         "NODE_COMPILE_CACHE": str(compile_cache(entry, cache_dir)),
         "OPENCLAW_PACKAGED_COMPILE_CACHE_RESPAWNED": "1",
     }
+    merged["PATH"] = _search_path(merged.get("PATH", ""), node)
     merged |= {"OPENCLAW_SUPERVISOR_MODE": "external"} if external else {"OPENCLAW_NO_RESPAWN": "1"}
     if token is not None:
         merged["OPENCLAW_GATEWAY_TOKEN"] = token
@@ -191,13 +192,20 @@ def restart_signal(version: str | None) -> signal.Signals | None:
     if found is None:
         return None
     year, month, patch = (int(part) for part in found.groups())
-    if (year, month, patch) == _FIRST_USR2 and "-" in (version or ""):
-        return None  # a pre-release of the release that changed
+    if (year, month, patch) == _FIRST_USR2 and re.search(r"-[a-z]", version or ""):
+        return None  # a pre-release of the release that changed; `-1` is a later packing of the same
     if (year, month, patch) >= _FIRST_USR2:
         return signal.SIGUSR2
     if (2026, 1) <= (year, month) < _LAST_USR1:
         return signal.SIGUSR1
     return None
+
+
+def _search_path(path: str, node: Path) -> str:
+    """The same search path, ending where this Node and its npm are: a managed Node is on nobody's path."""
+    parts = [part for part in path.split(os.pathsep) if part] or os.defpath.split(os.pathsep)
+    folder = str(node.parent)
+    return os.pathsep.join(parts if folder in parts or folder == "." else [*parts, folder])
 
 
 def _is_stripped(name: str) -> bool:
