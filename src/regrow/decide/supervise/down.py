@@ -13,7 +13,6 @@ from regrow.model.actions import AnyAction, LookConfig, LookOwner, Start
 from regrow.model.gateway import Mode
 
 LOOK_AGAIN = 15.0  # while somebody else holds the place
-JUDGE_AGAIN = 300.0  # when the gateway's judge could not say
 
 
 class Down(Struct, frozen=True, kw_only=True):
@@ -103,8 +102,8 @@ def _judge(s: Supervision, scene: Scene, *, human: bool) -> Down | None:
         return Down(state=s, wishes=(LookConfig(reason=s.trouble or "it refused to start"),), signal=_resting(s, scene))
     if ok is None and since is None:
         return Down(state=s, wishes=(LookConfig(reason="before a start"),), signal=_resting(s, scene))
-    if ok is None and since is not None and since < JUDGE_AGAIN and view.in_flight is not None:
-        return Down(state=s, signal=_resting(s, scene))  # the judge is at work
+    if s.judging:
+        return Down(state=s, signal=_resting(s, scene))
     if ok is False and not forced:
         return _held(s, scene, since)
     if s.refused and ok is not False and not human:

@@ -132,7 +132,7 @@ def action_intended(s: Supervision, fact: Intended, scene: Scene) -> Supervision
         case LookOwner():
             return replace(s, owner_looked=at)
         case LookConfig() if scene.view.config is not None:
-            return replace(s, looked_config=(scene.view.config.digest, at))
+            return replace(s, looked_config=(scene.view.config.digest, at), judging=True)
         case _:
             return s
 
@@ -162,6 +162,8 @@ def action_ended(s: Supervision, fact: Ended, scene: Scene) -> Folded:
             return Folded(replace(s, revived_at=at - 3600.0))
         case Reload():
             return _reloaded(s, fact, scene)
+        case LookConfig():
+            return Folded(replace(s, judging=False))
         case _:
             return Folded(s)
 

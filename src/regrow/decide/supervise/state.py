@@ -28,7 +28,8 @@ class Supervision(Struct, frozen=True, kw_only=True, omit_defaults=True):
         start_human: A person asked for the start that is due.
         trouble: What went wrong since it was last ready, for people.
         refused: It would not start (78 and the like): owner and configuration are to be looked at first.
-        looked_config: Digest the gateway's judge could not judge; (digest, time).
+        looked_config: What the gateway's judge was last shown: (digest, time).
+        judging: It is at work.
         owner_stale: Look who holds it before the next start.
         owner_looked: When that was last asked for.
         kills: Times of our SIGKILLs.
@@ -55,6 +56,7 @@ class Supervision(Struct, frozen=True, kw_only=True, omit_defaults=True):
     trouble: str = ""
     refused: bool = False
     looked_config: tuple[str, float] | None = None
+    judging: bool = False
     owner_stale: bool = False
     owner_looked: float = -60.0
     kills: tuple[float, ...] = ()
