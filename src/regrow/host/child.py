@@ -259,7 +259,7 @@ def _explain(error: OSError, argv: Sequence[str], cwd: Path | None) -> RegrowErr
     if error.errno in _SHORTAGES:
         return Retryable(f"cannot start {argv[0]}: {_SHORTAGES[error.errno]}", after=5.0)
     reason = os.strerror(error.errno) if error.errno else "unknown error"
-    if cwd is not None and error.filename == str(cwd):
+    if cwd is not None and str(error.filename) == str(cwd):
         return Fatal(f"cannot start {argv[0]} in {cwd}: {reason}")
     if error.errno == errno.E2BIG:
         return Fatal(f"cannot start {argv[0]}: its arguments and environment are too long")

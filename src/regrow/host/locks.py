@@ -18,6 +18,7 @@ from regrow.host.process import LINUX, identify, uid
 from regrow.model.gateway import Process
 
 _CAP = 64 * 1024  # a lock is some 450 bytes; anything much larger is not one
+_TOO_BIG = 2**31
 _SLACK = 2.0  # seconds between what two clocks say about the same moment
 
 
@@ -45,7 +46,7 @@ class _Payload(Struct, rename="camel"):
     """The fields we rely on, each checked; a wrong type makes the whole file worthless."""
 
     pid: int
-    start_time: int | float | None = None
+    start_time: float | None = None
     port: int | None = None
     state_dir: str | None = None
     config_path: str | None = None
@@ -65,7 +66,11 @@ def read_lock(path: Path) -> GatewayLock | None:
         found = _DECODER.decode(raw.strip(b" \t\r\n\0"))  # the gateway pads its locks with blanks
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    if found.pid <= 1 or (found.role or "gateway") != "gateway":
+    if (
+        not 1 < found.pid < _TOO_BIG
+        or not 0 <= (found.start_time or 0) < _TOO_BIG**2
+        or (found.role or "gateway") != "gateway"
+    ):
         return None
     return GatewayLock(
         process=Process(pid=found.pid, started=int(found.start_time or 0)),
