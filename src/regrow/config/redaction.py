@@ -1,0 +1,135 @@
+"""Finds what must never be shown in a text and puts `***` in its place.
+
+Two nets: values registered by whoever learned them (`remember_secret`), wherever they stand; and shapes that secrets
+and personal data have. What only looks long or random (hashes, ids, times, ports) stays: a log must stay readable.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from urllib.parse import quote
+
+HIDDEN = "***"
+SHORT = 4  # a shorter secret is hidden only where it stands alone: it would blacken every text
+
+_Rule = tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], str]]
+
+# words a name must end with to name a secret: `authToken`, `OPENCLAW_GATEWAY_TOKEN`, `api-key`, `set-cookie`
+_NAME = (
+    r"(?:token|secret|password|passwd|passphrase|pwd|api[_-]?key|access[_-]?key|private[_-]?key|auth[_-]?key"
+    r"|encryption[_-]?key|credentials?|cookies?|authorization|jwt|otp)"
+)
+_NAMED = re.compile(rf"(?:^|[^a-z]|[a-z0-9_.-]){_NAME}s?$", re.IGNORECASE)
+_NAMES_TOO = re.compile(rf"^{_NAME}s?$", re.IGNORECASE)
+_FILE_SUFFIXES = r"service|socket|timer|target|path|mount|slice|scope|mjs|cjs|js|ts|json|toml|py|so"
+
+
+def _phone(match: re.Match[str]) -> str:
+    digits = sum(letter.isdigit() for letter in match[0])
+    return HIDDEN if 8 <= digits <= 15 else match[0]
+
+
+def _prose(match: re.Match[str]) -> str:
+    """`token: abc123def` is a value; `token: missing` and `token: AUTH_TOKEN_MISMATCH` are words."""
+    value = match[2]
+    mixed = any(c.isdigit() for c in value) or (value != value.lower() and value != value.upper())
+    return f"{match[1]}{HIDDEN}" if len(value) >= 6 and mixed else match[0]
+
+
+def _rule(needle: str, *shape: str, keep: str = "", flags: int = re.IGNORECASE) -> _Rule:
+    """(what a lower-cased text must contain to be worth a try, the shape, what stands there instead)."""
+    return needle, re.compile("".join(shape), flags), f"{keep}{HIDDEN}"
+
+
+_PROSE = re.compile(rf"((?:\b|[\w.-]){_NAME}s?:\s*)([^\s'\",;)}}\]]+)", re.IGNORECASE)
+_PHONE = re.compile(r"(?<![\w.])\+\d[\d ().\u00a0/-]{6,22}\d(?!\d)")
+
+_RULES: tuple[_Rule, ...] = (
+    _rule(
+        "private key",
+        r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
+        flags=re.DOTALL,
+    ),
+    # a password may itself hold an @
+    _rule("://", r"(\b[a-z][a-z0-9+.-]{0,20}://)[^\s/?#'\"]+(?=@)", keep=r"\1"),
+    _rule("cookie", r"(\b(?:set-)?cookie\b['\"]?\s*[:=]\s*)(?!\*\*\*)[^\r\n]+", keep=r"\1"),
+    _rule(
+        "authorization",
+        r"(\b(?:proxy-)?authorization\b['\"]?\s*[:=]\s*['\"]?)",
+        r"(?:(?:bearer|basic|token|digest)\s+)?[^\s'\",;]+",
+        keep=r"\1",
+    ),
+    _rule("bearer", r"(\bbearer\s+)[A-Za-z0-9._~+/=-]{6,}", keep=r"\1"),
+    # an option and its value: one word, two words, or two items of a printed list
+    _rule(
+        "--",
+        rf"(--?(?:[a-z0-9]+[_-])*{_NAME}(?:['\"]?\s*,\s*['\"]|['\"]?[=\s]\s*['\"]?))[^\s'\",]+",
+        keep=r"\1",
+    ),
+    _rule("", rf"((?:\b|[\w.-]){_NAME}s?\\?['\"]\s*[:=]\s*b?\\?)(['\"])(?:\\.|(?!\2)[^\\])*", keep=r"\1\2"),
+    _rule("=", rf"((?:\b|[\w.-]){_NAME}s?=)(?:'[^']*'|\"[^\"]*\"|[^\s&'\",;)}}\]]+)", keep=r"\1"),
+    (":", _PROSE, _prose),
+    _rule(
+        "",
+        r"\b(?:sk|pk|rk)[-_][A-Za-z0-9_-]{8,}",  # model providers, payment
+        r"|\bgh[opsur]_[A-Za-z0-9]{16,}|\bgithub_pat_[A-Za-z0-9_]{16,}|\bglpat-[A-Za-z0-9_-]{16,}",
+        r"|\bxox[a-z]-[A-Za-z0-9-]{8,}|\bxapp-[A-Za-z0-9-]{8,}",
+        r"|\bAIza[A-Za-z0-9_-]{30,}|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bya29\.[A-Za-z0-9_-]{16,}",
+        r"|\bhf_[A-Za-z0-9]{16,}|\bnpm_[A-Za-z0-9]{30,}|\bgsk_[A-Za-z0-9]{16,}|\bxai-[A-Za-z0-9]{16,}",
+        r"|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]*",  # JSON web tokens
+        r"|\b\d{8,10}:[A-Za-z0-9_-]{35}",  # Telegram bots
+        flags=0,
+    ),
+    # a@b.service is a unit, and openclaw@2026.9.6 a package
+    _rule("@", rf"[a-z0-9._%+-]+@(?:[a-z0-9-]+\.)+(?!(?:{_FILE_SUFFIXES})\b)[a-z]{{2,24}}\b"),
+    ("+", _PHONE, _phone),
+    _rule("-", r"(?<![\w.-])(?:\(\d{3}\) ?|\d{3}-)\d{3}-\d{4}(?![\w-])"),
+    _rule(
+        "",
+        r"(\b(?:phone|tel|mobile|msisdn|whatsapp|signal|sms|imessage)\w*['\"]?\s*[:=/]\s*['\"]?)\+?\d{7,15}\b",
+        keep=r"\1",
+    ),
+)
+
+_known: dict[str, None] = {}
+_pattern: re.Pattern[str] | None = None
+
+
+def remember_secret(secret: str) -> None:
+    """Hide this value from now on, wherever it turns up. Empty text is ignored."""
+    global _pattern  # noqa: PLW0603  (what is secret is a property of the whole process)
+    text = secret.strip()
+    if not text or text in _known:
+        return
+    escaped = text.encode("unicode_escape").decode()
+    for form in (text, quote(text, safe=""), quote(text), escaped, text.replace("\\", "\\\\").replace('"', '\\"')):
+        _known[form] = None
+    shapes = [
+        re.escape(form) if len(form) >= SHORT else rf"(?<!\w){re.escape(form)}(?!\w)"
+        for form in sorted(_known, key=len, reverse=True)
+    ]
+    _pattern = re.compile("|".join(shapes))
+
+
+def forget_secrets() -> None:
+    """Forget every registered value; for tests."""
+    global _pattern  # noqa: PLW0603
+    _known.clear()
+    _pattern = None
+
+
+def redact(text: str) -> str:
+    """The text without secrets, credentials, e-mail addresses and phone numbers."""
+    if _pattern is not None:
+        text = _pattern.sub(HIDDEN, text)
+    low = text.lower()
+    for needle, shape, instead in _RULES:
+        if needle in low:
+            text = shape.sub(instead, text)
+    return text
+
+
+def names_secret(name: str) -> bool:
+    """Whether a field, option or variable of this name holds a secret."""
+    return bool(_NAMES_TOO.match(name) or _NAMED.search(name))
