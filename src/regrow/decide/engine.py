@@ -107,7 +107,7 @@ def step(state: State, fact: AnyFact, setup: Setup) -> Outcome:
         replies.extend(out.replies)
         notes.extend(out.notes)
         shown = () if config.mode == "off" else out.symptoms
-        episodes, grown, told = records.update(episodes, domain.name, shown, state.view.at)
+        episodes, grown, told = records.update(episodes, domain.name, shown, state.view.at, well=state.view.ready)
         changed.extend(grown)
         notes.extend(told)
     state = replace(state, domains=domains, episodes=episodes)

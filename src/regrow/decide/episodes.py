@@ -21,9 +21,16 @@ class Episodes(Struct, frozen=True):
 
 
 def update(
-    episodes: Episodes, domain: str, symptoms: Iterable[Symptom], at: float
+    episodes: Episodes, domain: str, symptoms: Iterable[Symptom], at: float, *, well: bool
 ) -> tuple[Episodes, list[Episode], list[Note]]:
     """Open what is new, go on with what stands, close what is gone.
+
+    Args:
+        episodes: The open ones.
+        domain: Whose symptoms these are.
+        symptoms: Everything that is wrong in that domain now.
+        at: Now.
+        well: The gateway is proven ready: what is gone and was treated counts as cured.
 
     Returns:
         The open episodes, those that changed (to be stored), and the events to tell.
@@ -54,7 +61,7 @@ def update(
         changed.append(episode)
     for key in [k for k in now if k.startswith(f"{domain}:") and k not in named]:
         episode = now.pop(key)
-        state = "cured" if any(line.startswith("done ") for line in episode.tried) else "ended"
+        state = "cured" if well and any(line.startswith("done ") for line in episode.tried) else "ended"
         episode = replace(episode, state=state, closed=at)
         changed.append(episode)
         notes.append(_note("episode:closed", episode))

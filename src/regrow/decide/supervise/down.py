@@ -31,13 +31,13 @@ def down(s: Supervision, scene: Scene) -> Down:
     wanted = view.want == "running" and not s.quitting
     if view.owner == "" or (s.owner_stale and wanted):
         looks = (LookOwner(reason="before anything is started"),) if at - s.owner_looked >= 1.0 else ()
-        return Down(state=s, wishes=looks, signal=_resting(s, scene))
+        return Down(state=s, wishes=looks, symptoms=_trouble(s), signal=_resting(s, scene))
     if not wanted:
         return Down(state=s)
     if view.owner in ("listener", "healer", "remote"):
         return _taken(s, scene)
     if view.config is None:
-        return Down(state=s, signal=_resting(s, scene))
+        return Down(state=s, symptoms=_trouble(s), signal=_resting(s, scene))
     human = s.start_human or (s.restart is not None and s.restart.human)
     if not human and not scene.config.auto_start and s.restart is None and not s.trouble:
         return Down(state=s)
@@ -101,9 +101,10 @@ def _judge(s: Supervision, scene: Scene, *, human: bool) -> Down | None:
     if s.refused and since is None:
         return Down(state=s, wishes=(LookConfig(reason=s.trouble or "it refused to start"),), signal=_resting(s, scene))
     if ok is None and since is None:
-        return Down(state=s, wishes=(LookConfig(reason="before a start"),), signal=_resting(s, scene))
+        looks = (LookConfig(reason="before a start"),)
+        return Down(state=s, wishes=looks, symptoms=_trouble(s), signal=_resting(s, scene))
     if s.judging:
-        return Down(state=s, signal=_resting(s, scene))
+        return Down(state=s, symptoms=_trouble(s), signal=_resting(s, scene))
     if ok is False and not forced:
         return _held(s, scene, since)
     if s.refused and ok is not False and not human:

@@ -18,7 +18,7 @@ BOOT_WINDOW = 600.0  # longer than 5 x (two boots and their delays), or it would
 BOOT_FAILURES = 5  # more than so many in the window: quarantine
 SAME_CAUSE = 3  # the same fingerprint so often: not restarted blindly
 SHARE = 0.05  # of one core, for a gateway that cannot boot
-SLOWEST, FASTEST = 300.0, 60.0  # pace of quarantine
+SLOWEST, FASTEST = 300.0, 66.0  # pace of quarantine
 HOURLY = 3600.0  # probe of a configuration hold
 
 

@@ -1,0 +1,301 @@
+"""What regrow decides when things happen to a gateway, told as incident reports on virtual time."""
+
+from regrow.decide.domains.liveness import LivenessConfig
+from regrow.decide.domains.settings import SettingsConfig
+from regrow.decide.profiles import CLASSIC
+from regrow.testing.story import Fate, Story, setup
+
+
+def test_a_first_start_judges_the_configuration_and_then_proves_readiness():
+    s = Story().begin().run(20)
+    assert s.ready
+    assert [a.kind for _, a in s.plans][:3] == ["look-owner", "look-config", "start"]
+    assert len(s.starts) == 1
+
+
+def test_a_killed_gateway_is_replaced_at_once_and_the_second_time_after_a_gap():
+    s = Story().begin().run(700)
+    s.die()
+    assert s.until(lambda: len(s.starts) == 2) < 0.1
+    s.until(lambda: s.ready)
+    s.die()
+    took = s.until(lambda: len(s.starts) == 3)
+    assert s.starts[2] - s.starts[1] >= 2.5
+    assert took < 2.5
+    assert s.until(lambda: s.ready) < 30
+
+
+def test_a_gateway_that_cannot_boot_is_tried_ever_more_rarely_but_for_ever():
+    s = Story(lambda _n: Fate(ready=None, dies=2.0, cpu=2.5)).begin().run(3600)
+    assert 10 < len(s.starts) <= 60
+    assert s.state.view.phase == "quarantine"
+    first_hour = len(s.starts)
+    s.run(3600)
+    assert len(s.starts) > first_hour
+    assert any(n.type == "episode:escalated" for _, n in s.notes)
+
+
+def test_it_comes_back_one_boot_after_the_cause_is_gone():
+    broken = True
+
+    def fate(_n: int) -> Fate:
+        return Fate(ready=None, dies=2.0) if broken else Fate()
+
+    s = Story(fate).begin().run(1800)
+    broken = False
+    s.edit("c2", valid=True)
+    assert s.until(lambda: s.ready) < 15
+
+
+def test_an_invalid_configuration_is_not_started_into_and_wakes_up_when_mended():
+    s = Story()
+    s.config_valid = False
+    s.begin().run(3000)
+    assert s.starts == []
+    assert s.state.view.phase == "held"
+    s.edit("c2", valid=True)
+    assert s.until(lambda: s.ready) < 15
+
+
+def test_a_person_is_told_at_once_that_an_invalid_configuration_refuses_a_restart_and_force_overrides():
+    s = Story().begin().run(20)
+    s.edit("bad", valid=False, parsed=False)
+    request = s.ask("restart")
+    s.run(5)
+    assert [r.state for _, r in s.replies if r.request == request][-1] == "refused"
+    assert s.ready
+    s.ask("restart", force=True)
+    s.run(2)
+    assert s.done("restart-in-place")
+
+
+def test_a_stop_is_held_until_start_whatever_happens():
+    s = Story().begin().run(20)
+    request = s.ask("stop")
+    s.run(10)
+    assert [r.state for _, r in s.replies if r.request == request] == ["queued", "done"]
+    s.edit("c2", valid=True)
+    s.run(7200)
+    assert len(s.starts) == 1
+    assert s.state.view.phase == "stopped"
+    s.ask("start")
+    assert s.until(lambda: s.ready) < 15
+
+
+def test_a_stop_of_an_earlier_life_of_regrow_still_holds():
+    s = Story().begin(want="stopped").run(600)
+    assert s.starts == []
+
+
+def test_a_restart_happens_inside_the_process_and_is_proven():
+    s = Story().begin().run(20)
+    request = s.ask("restart")
+    assert s.until(lambda: any(r.request == request and r.state == "done" for _, r in s.replies)) < 15
+    assert len(s.starts) == 1
+    assert s.boots == 2
+
+
+def test_a_gateway_that_will_not_restart_in_place_is_ended_in_good_order_and_started():
+    s = Story().begin().run(20)
+    s.refuses_in_place = True
+    request = s.ask("restart")
+    assert s.until(lambda: any(r.request == request and r.state == "done" for _, r in s.replies)) < 30
+    assert len(s.starts) == 2
+    assert s.kills == []
+
+
+def test_restarts_asked_for_together_are_one():
+    s = Story().begin().run(20)
+    asked = [s.ask("restart"), s.ask("restart"), s.ask("restart")]
+    s.run(30)
+    done = {r.request for _, r in s.replies if r.state == "done"}
+    assert set(asked) <= done
+    assert s.boots == 2
+
+
+def test_a_restart_asked_for_while_starting_waits_and_is_not_dropped():
+    s = Story().begin()
+    s.until(lambda: bool(s.starts))
+    request = s.ask("restart")
+    assert [r.state for _, r in s.replies if r.request == request] == ["queued"]
+    s.run(40)
+    assert [r.state for _, r in s.replies if r.request == request][-1] == "done"
+
+
+def test_a_stopped_process_is_continued_within_fifteen_seconds_and_nothing_else_is_done():
+    s = Story().begin().run(60)
+    s.stopped = True
+    assert s.until(lambda: not s.stopped) <= 15
+    s.run(60)
+    assert s.ready
+    assert len(s.starts) == 1
+    assert s.done("terminate") == []
+
+
+def test_a_hung_gateway_is_verified_captured_ended_and_replaced():
+    s = Story().begin().run(60)
+    s.hung = True
+    took = s.until(lambda: len(s.starts) == 2, within=120)
+    assert 20 <= took <= 60
+    kinds = [a.kind for _, a in s.plans]
+    assert kinds.index("verify") < kinds.index("capture") < kinds.index("terminate") < kinds.index("kill")
+    assert s.until(lambda: s.ready) < 30
+
+
+def test_a_gateway_busy_for_eight_seconds_is_left_alone():
+    s = Story().begin().run(60)
+    s.busy = True
+    s.run(8)
+    s.busy = False
+    s.run(120)
+    assert len(s.starts) == 1
+    assert s.done("terminate") == []
+
+
+def test_even_twenty_three_busy_seconds_are_left_alone():
+    s = Story().begin().run(60)
+    s.busy = True
+    s.run(23)
+    s.busy = False
+    s.run(120)
+    assert s.done("terminate") == []
+
+
+def test_a_zombie_without_a_listener_is_woken_up():
+    s = Story().begin().run(20)
+    s.zombie_next = True
+    s.ask("restart")
+    s.until(lambda: bool(s.done("revive")), within=120)
+    assert s.until(lambda: s.ready) < 30
+    assert len(s.starts) == 1
+
+
+def test_a_zombie_that_cannot_be_woken_is_ended_and_started_again():
+    s = Story().begin().run(20)
+    s.blocked_effects.add("revive")
+    s.zombie_next = True
+    s.ask("restart")
+    s.until(lambda: len(s.starts) == 2, within=240)
+    s.until(lambda: s.ready)
+
+
+def test_a_foreign_listener_is_reported_and_never_touched():
+    s = Story()
+    s.listener = "python -m http.server (pid 7)"
+    s.begin().run(600)
+    assert s.starts == []
+    assert s.state.view.phase == "foreign"
+    assert s.done("kill") == s.done("terminate") == []
+    s.listener = ""
+    assert s.until(lambda: s.ready) < 40
+
+
+def test_a_boot_without_progress_is_ended_and_tried_again():
+    fates = [Fate(ready=None), Fate()]
+    s = Story(lambda n: fates[min(n, 2) - 1]).begin()
+    s.until(lambda: len(s.starts) == 2, within=1200)
+    s.until(lambda: s.ready)
+
+
+def test_dry_run_starts_nothing_and_says_so_once():
+    s = Story().begin(dry_run=True).run(300)
+    assert s.starts == []
+    assert len(s.done("start")) == 1
+
+
+def test_the_same_crash_three_times_is_not_restarted_blindly():
+    s = Story(lambda _n: Fate(ready=5.0, dies=10.0, fingerprint="f1")).begin()
+    s.until(lambda: len(s.starts) == 3)
+    third = s.starts[2]
+    s.until(lambda: len(s.starts) == 4)
+    assert s.starts[3] - third >= 40
+    assert s.state.domains["liveness"].governor.quarantined
+
+
+def test_exit_78_with_a_valid_file_is_looked_into_and_then_tried_rarely():
+    s = Story(lambda _n: Fate(ready=None, dies=2.0, code=78)).begin().run(1800)
+    assert len(s.starts) <= 30
+    assert len(s.done("look-config")) >= 1
+    assert s.state.view.phase == "quarantine"
+
+
+def test_a_broken_file_under_a_running_gateway_is_only_reported():
+    s = Story().begin().run(30)
+    s.edit("bad", valid=False, parsed=False)
+    s.run(600)
+    assert s.ready
+    assert s.done("restore-config") == []
+    assert "settings:config" in s.state.episodes.open
+
+
+def test_a_proven_copy_comes_back_when_restoring_is_automatic_and_the_gateway_is_down():
+    s = Story(make=setup(settings=SettingsConfig(restore="auto"))).begin().run(30)
+    s.edit("bad", valid=False, parsed=False)
+    s.die()
+    s.until(lambda: s.ready, within=60)
+    assert len(s.done("restore-config")) == 1
+    assert s.digest == "c1"
+
+
+def test_restoring_is_only_offered_by_default_and_done_when_asked():
+    s = Story().begin().run(30)
+    s.edit("bad", valid=False, parsed=False)
+    s.die()
+    s.run(300)
+    assert s.done("restore-config") == []
+    assert s.state.view.phase == "held"
+    request = s.ask("restore")
+    s.until(lambda: s.ready, within=60)
+    assert [r.state for _, r in s.replies if r.request == request] == ["done"]
+
+
+def test_a_gateway_that_ignores_sigterm_is_killed_after_its_budget():
+    s = Story().begin().run(30)
+    s.ignores_term = True
+    s.ask("stop")
+    s.run(329)
+    assert s.kills == []
+    s.run(20)
+    assert len(s.kills) == 1
+    assert s.state.view.phase == "stopped"
+
+
+def test_start_asked_for_during_a_stop_follows_it():
+    s = Story().begin().run(30)
+    s.drain = 20.0
+    s.ask("stop")
+    s.run(3)
+    request = s.ask("start")
+    s.run(60)
+    assert s.ready
+    assert [r.state for _, r in s.replies if r.request == request][-1] == "done"
+    assert len(s.starts) == 2
+
+
+def test_the_classic_profile_restarts_on_missed_heartbeats():
+    from regrow.model.facts import PongMissed
+
+    for policy, starts in ((CLASSIC, 2), (None, 1)):
+        s = (Story(make=setup(policy)) if policy else Story()).begin().run(30)
+        s.feed(PongMissed(at=s.now, misses=3))
+        s.run(40)
+        assert len(s.starts) == starts
+
+
+def test_auto_start_off_waits_for_a_person():
+    s = Story(make=setup(liveness=LivenessConfig(auto_start=False))).begin().run(600)
+    assert s.starts == []
+    s.ask("start")
+    assert s.until(lambda: s.ready) < 20
+
+
+def test_an_update_under_way_holds_starts_until_the_tree_is_quiet():
+    from regrow.model.facts import PackageSeen
+
+    s = Story().begin().run(30)
+    s.feed(PackageSeen(at=s.now, version="2026.9.6", stamp="p2", quiet=False))
+    s.die()
+    s.run(300)
+    assert len(s.starts) == 1
+    s.feed(PackageSeen(at=s.now, version="2026.9.7", stamp="p3", quiet=True))
+    assert s.until(lambda: s.ready) < 20
