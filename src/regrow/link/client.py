@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import ssl
 import sys
 import weakref
@@ -11,43 +10,27 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import EllipsisType, TracebackType
 from typing import Any, Self
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus
+from websockets.exceptions import ConnectionClosed
 
 from regrow import __version__
 from regrow.link.address import Address
+from regrow.link.dial import MAX_UNSENT, Connection, dial, greet
 from regrow.link.events import QUEUE, GatewayEvent, Subscription
 from regrow.link.frames import Hello
 from regrow.link.protocol import (
     CALL_TIMEOUT,
-    MAX_FRAME,
     Event,
     GatewayProtocol,
     Lost,
     Message,
     Notice,
-    Rejected,
     Response,
     Seen,
     Signer,
-    Welcomed,
 )
 from regrow.model.errors import HandshakeError, TransportError
 
 OPEN_TIMEOUT = 20.0
-_CLOSE_TIMEOUT = 2.0  # a hung gateway never answers our close frame
-_MAX_UNSENT = 32 << 20  # more than the largest frame a gateway takes (25 MiB)
-
-# The library would log whole frames at debug level, and the first one holds the token.
-_QUIET = logging.Logger("regrow.link.wire", logging.CRITICAL)  # noqa: LOG001  (out of reach of any setting)
-
-_HINTS = {
-    "AUTH_TOKEN_MISMATCH": "the token is not this gateway's: compare it with gateway.auth.token in its configuration",
-    "AUTH_TOKEN_MISSING": "this gateway wants a token: pass the one in its configuration (gateway.auth.token)",
-    "DEVICE_IDENTITY_REQUIRED": "pass the gateway's token, or an identity that is paired with it",
-    "PAIRING_REQUIRED": "approve this device on the gateway's host (openclaw devices approve)",
-    "PROTOCOL_MISMATCH": "this gateway is too old or too new for this version of regrow",
-}
 
 
 class GatewayClient:
@@ -98,7 +81,7 @@ class GatewayClient:
         self._open_timeout = open_timeout
         self._call_timeout = call_timeout
         self._tls = tls
-        self._ws: _Connection | None = None
+        self._ws: Connection | None = None
         self._tasks: asyncio.TaskGroup | None = None
         self._reader: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -117,8 +100,8 @@ class GatewayClient:
             raise RuntimeError("a GatewayClient opens once: make a new one")
         try:
             async with asyncio.timeout(self._open_timeout):
-                self._ws = await self._dial()
-                await self._greet(self._ws)
+                self._ws = await dial(self.address, self._tls)
+                welcomed = await greet(self.address, self._ws, self._protocol)
         except BaseException as error:
             self._protocol.close("never opened")
             self._ended.set()
@@ -127,6 +110,7 @@ class GatewayClient:
             if isinstance(error, TimeoutError):
                 raise TransportError(f"{self.address}: no greeting within {self._open_timeout:g} s") from None
             raise
+        self.missing_scopes = welcomed.missing_scopes
         self._tasks = await asyncio.TaskGroup().__aenter__()
         self._reader = self._tasks.create_task(self._read(self._ws), name=f"read {self.address}")
         return self
@@ -244,15 +228,15 @@ class GatewayClient:
         except ConnectionClosed:
             raise TransportError(f"{self.address}: the connection ended") from None
 
-    def _connection(self) -> _Connection:
+    def _connection(self) -> Connection:
         if self._ws is None:
             raise TransportError(f"{self.address}: not connected")
         return self._ws
 
-    async def _send(self, ws: _Connection) -> None:
+    async def _send(self, ws: Connection) -> None:
         outgoing = self._protocol.to_send()
         # Below this limit writing never waits, so that a call's deadline holds even while the gateway reads nothing.
-        if ws.transport.get_write_buffer_size() + sum(map(len, outgoing)) > _MAX_UNSENT:
+        if ws.transport.get_write_buffer_size() + sum(map(len, outgoing)) > MAX_UNSENT:
             raise TransportError(f"{self.address}: the gateway has stopped reading")
         try:
             for frame in outgoing:
@@ -278,7 +262,7 @@ class GatewayClient:
 
     # ── reading ──
 
-    async def _read(self, ws: _Connection) -> None:
+    async def _read(self, ws: Connection) -> None:
         loop = asyncio.get_running_loop()
         try:
             while True:
@@ -318,93 +302,17 @@ class GatewayClient:
         for subscription in list(self._subscriptions):
             subscription.put(item)
 
-    def _finish(self, ws: _Connection) -> None:
+    def _finish(self, ws: Connection) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._end = (ws.close_code or 1006, ws.close_reason or "")
+        self._end = (int(ws.close_code or 1006), ws.close_reason or "")
         code, reason = self._end
         said = f" {reason}" if reason else ""
         self._see(self._protocol.close(f"the connection to {self.address} ended ({code}{said})"))
         for subscription in list(self._subscriptions):
             subscription.close()
         self._ended.set()
-
-    # ── opening ──
-
-    async def _dial(self) -> _Connection:
-        tls: dict[str, Any] = {"ssl": self._tls} if self._tls is not None and self.address.is_encrypted else {}
-        try:
-            ws = await _Dial(
-                self.address.url,
-                compression=None,  # never negotiated by a gateway
-                proxy=None,
-                open_timeout=None,
-                ping_interval=None,  # silence is judged by whoever uses the client
-                close_timeout=_CLOSE_TIMEOUT,
-                max_size=MAX_FRAME,
-                write_limit=_MAX_UNSENT,
-                user_agent_header=f"regrow/{__version__}",
-                logger=_QUIET,
-                create_connection=_Connection,
-                **tls,
-            )
-        except InvalidStatus as error:
-            raise self._refused(error) from error
-        except InvalidMessage as error:
-            raise TransportError(f"{self.address}: the line broke, or this is no HTTP server") from error
-        except InvalidHandshake as error:
-            raise HandshakeError(f"{self.address}: no gateway here: {error}", code="NOT_A_GATEWAY") from error
-        except OSError as error:
-            raise TransportError(f"{self.address}: {error.strerror or error}") from error
-        assert isinstance(ws, _Connection)  # noqa: S101  (what create_connection asked for)
-        return ws
-
-    def _refused(self, error: InvalidStatus) -> HandshakeError:
-        status = error.response.status_code
-        if status == 503:
-            after = error.response.headers.get("Retry-After", "")
-            return HandshakeError(
-                f"{self.address}: the gateway is starting or draining (HTTP 503)",
-                code="UNAVAILABLE",
-                retryable=True,
-                retry_after=float(after) if after.isdigit() else None,
-            )
-        return HandshakeError(f"{self.address}: no gateway here (HTTP {status})", code=f"HTTP_{status}")
-
-    async def _greet(self, ws: _Connection) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            while True:
-                for seen in self._protocol.receive(await ws.recv(decode=False), loop.time()):
-                    match seen:
-                        case Welcomed(missing_scopes=missing):
-                            self.missing_scopes = missing
-                            return
-                        case Rejected():
-                            raise self._rejected(seen)
-                        case _:
-                            continue
-                await self._send(ws)
-        except ConnectionClosed:
-            raise self._hung_up(ws.close_code or 1006, ws.close_reason or "") from None
-
-    def _rejected(self, seen: Rejected) -> HandshakeError:
-        hint = _HINTS.get(seen.code)
-        return HandshakeError(
-            f"{self.address}: {seen.message}" + (f"; {hint}" if hint else ""),
-            code=seen.code,
-            retryable=seen.retryable,
-            retry_after=seen.retry_after,
-        )
-
-    def _hung_up(self, code: int, reason: str) -> HandshakeError | TransportError:
-        text = f"{self.address}: the gateway hung up during the greeting ({code}{f' {reason}' if reason else ''})"
-        if code in (1012, 1013):  # restarting, try again later
-            return HandshakeError(text, code="UNAVAILABLE", retryable=True)
-        if code in (1002, 1003, 1008, 1009):
-            return HandshakeError(text, code=f"CLOSED_{code}")
-        return TransportError(text)
 
 
 def attach(url: str, **options: Any) -> GatewayClient:
@@ -415,20 +323,3 @@ def attach(url: str, **options: Any) -> GatewayClient:
         options: As for `GatewayClient`. A token is not sent unencrypted to another host unless `allow_insecure=True`.
     """
     return GatewayClient(url, **options)
-
-
-class _Connection(ClientConnection):
-    """Notes when the gateway was last heard: frames, pings and pongs alike."""
-
-    last_heard = 0.0
-
-    def data_received(self, data: bytes) -> None:
-        self.last_heard = self.loop.time()
-        super().data_received(data)
-
-
-class _Dial(connect):
-    """Follows no redirect: the token is for the host that was named."""
-
-    def process_redirect(self, exc: Exception) -> Exception | str:
-        return exc

@@ -5,11 +5,11 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
 
-from regrow.decide import domains
 from regrow.decide.domains.base import Note, Reply, registry
 from regrow.decide.engine import Outcome, Setup, State, first_state, step
 from regrow.decide.guards import changes
@@ -77,7 +77,6 @@ class Fate(Struct, frozen=True, kw_only=True):
 
 def setup(policy: Policy = DEFAULT, **configs: Any) -> Setup:
     """All registered domains with their default settings, or those given by name."""
-    assert domains.liveness  # noqa: S101  (importing it filled the registry)
     known = registry()
     return Setup(
         domains=tuple(known.values()),
@@ -217,7 +216,7 @@ class Story:
         self.withheld.extend((self.now, w) for w in outcome.withheld)
         for action in outcome.plan:
             self.plans.append((self.now, action))
-            self._later(0.001, lambda action=action: self._do(action))
+            self._later(0.001, partial(self._do, action))
         return outcome
 
     def _later(self, seconds: float, call: Callable[[], Any]) -> None:
