@@ -21,7 +21,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 def config_file() -> Path:
     """The configuration that is read when neither `--config` nor `REGROW_CONFIG` names one."""
-    return _base("config") / "regrow.toml"
+    return _base("config") / "config.toml"
 
 
 def data_dir() -> Path:
@@ -47,11 +47,6 @@ def openclaw_dir() -> Path:
 def sandbox_dir(name: str = "sandbox") -> Path:
     """The home of a gateway of regrow's own, for trying things without touching anybody's gateway."""
     return data_dir() / "sandbox" / checked_name(name)
-
-
-def compile_cache_dir(version: str) -> Path:
-    """Compiled code of one OpenClaw version: a quarter of the boot time, kept over reboots."""
-    return cache_dir() / "compile" / re.sub(r"[^A-Za-z0-9._-]", "_", version)
 
 
 def socket_path(state: Path) -> Path:
