@@ -183,8 +183,8 @@ def read_error(raw: Raw) -> WireError:
     """Read an error however it is shaped; a bare text is its message. Never raises."""
     try:
         value = read(raw)
-        if isinstance(value, str):
-            return WireError(message=value)
+        if value is None or isinstance(value, str):
+            return WireError(message=value or "")
         return msgspec.convert(value, WireError)
     except BROKEN:
         return WireError(message="the gateway reported an error in a form that cannot be read")
