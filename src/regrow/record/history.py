@@ -1,0 +1,101 @@
+"""Questions the journal can answer, also while a keeper writes to it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+
+from regrow.model.errors import Fatal
+from regrow.model.verdicts import Episode
+from regrow.record.events import Event
+from regrow.record.store import connect_readonly
+
+
+class History:
+    """A journal opened for questions only. A context manager.
+
+    Args:
+        path: The journal's file.
+
+    Raises:
+        Fatal: There is none yet, or it cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        if not path.exists():
+            raise Fatal(f"there is no journal at {path}: no keeper of this name has run yet")
+        try:
+            self._db = connect_readonly(path)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def events(self, after_id: int = 0, limit: int = 100, types: Collection[str] = ()) -> list[Event]:
+        """Events after this id, oldest first.
+
+        Args:
+            after_id: The last id already known.
+            limit: How many at most.
+            types: Only these; `gateway:*` means all that begin so. All if empty.
+        """
+        wanted, values = _types(types)
+        return self._events(f"WHERE id > ? {wanted} ORDER BY id LIMIT ?", (after_id, *values, limit))
+
+    def last(self, limit: int = 20, types: Collection[str] = ()) -> list[Event]:
+        """The newest events, oldest first."""
+        wanted, values = _types(types)
+        return self._events(f"WHERE 1 {wanted} ORDER BY id DESC LIMIT ?", (*values, limit))[::-1]
+
+    def episodes(self, state: str | None = None, limit: int = 100) -> list[Episode]:
+        """Episodes, newest first; only those in this state if one is given."""
+        sql = "SELECT data FROM episodes WHERE (?1 IS NULL OR state = ?1) ORDER BY opened DESC LIMIT ?2"
+        return [msgspec.json.decode(data, type=Episode) for (data,) in self._ask(sql, (state, limit))]
+
+    def desired(self) -> tuple[str, float, str] | None:
+        """What a person wants of the gateway (`running` or `stopped`), since when and by whom."""
+        rows = self._ask("SELECT want, since, by FROM desired ORDER BY since DESC LIMIT 1", ())
+        return rows[0] if rows else None
+
+    def open_intents(self) -> list[dict[str, Any]]:
+        """Actions that were intended and whose outcome is not known."""
+        rows = self._ask("SELECT id, key, action, intended_at FROM intents WHERE ended_at IS NULL ORDER BY id", ())
+        return [{"id": i, "key": key, "action": json.loads(action), "at": at} for i, key, action, at in rows]
+
+    def _events(self, where: str, values: tuple[Any, ...]) -> list[Event]:
+        rows = self._ask(f"SELECT id, at, type, data FROM journal {where}", values)  # noqa: S608  (no text of a caller)
+        return [Event(number, at, type_, json.loads(data)) for number, at, type_, data in rows]
+
+    def _ask(self, sql: str, values: tuple[Any, ...]) -> list[Any]:
+        try:
+            return self._db.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: sqlite3.Error) -> Fatal:
+        return Fatal(f"cannot read the journal {self._path} ({error}); a keeper that starts moves a damaged one aside")
+
+
+def _types(types: Collection[str]) -> tuple[str, tuple[str, ...]]:
+    """The condition and its values. GLOB's own wildcards are matched literally, except a final star."""
+    if not types:
+        return "", ()
+    patterns = tuple(
+        "".join(f"[{c}]" if c in "*?[" else c for c in t.removesuffix("*")) + ("*" if t.endswith("*") else "")
+        for t in types
+    )
+    return f"AND ({' OR '.join(['type GLOB ?'] * len(patterns))})", patterns

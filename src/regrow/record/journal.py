@@ -1,0 +1,249 @@
+"""Appends facts, verdicts and outcomes: one writer, group commit."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from regrow.model.actions import Action
+from regrow.model.gateway import Process
+from regrow.model.verdicts import Episode, Verdict
+from regrow.record.log import clean
+from regrow.record.writer import Listener, Writer
+
+
+class Desired(Struct, frozen=True):
+    """What a person wants of the gateway, since when and by whom."""
+
+    want: Literal["running", "stopped"]
+    since: float
+    by: str
+
+
+class Spawned(Struct, frozen=True):
+    """The last gateway process we started or took over; `ended_at` None as long as its end was not seen."""
+
+    process: Process
+    port: int
+    epoch: int
+    at: float
+    token_ref: str = ""
+    ended_at: float | None = None
+
+
+class Intent(Struct, frozen=True):
+    """An action that was intended; without an outcome nobody knows whether it was done."""
+
+    id: int
+    key: str
+    action: dict[str, Any]
+    intended_at: float
+
+
+class KeptConfig(Struct, frozen=True):
+    """A stored configuration that this version served."""
+
+    digest: str
+    version: str
+    at: float
+    path: str
+
+
+class Journal:
+    """The memory of one keeper. Open it with `Journal.open`; use it from one event loop."""
+
+    def __init__(self, writer: Writer, *, clock: Callable[[], float], gateway: str) -> None:
+        self._writer = writer
+        self._clock = clock
+        self._gateway = gateway
+
+    @classmethod
+    async def open(cls, path: Path, *, clock: Callable[[], float] = time.time, gateway: str = "default") -> Journal:
+        """Open the journal, or begin one. A damaged file is moved aside; a disk that refuses is waited for.
+
+        Args:
+            path: The database file; its directory is made if needed.
+            clock: Epoch seconds.
+            gateway: The name written beside every event.
+
+        Raises:
+            Refused: Another process writes to it.
+            Fatal: It was written by a newer regrow, or belongs to another program.
+        """
+        writer = Writer(path, clock=clock)
+        await writer.begin()
+        return cls(writer, clock=clock, gateway=gateway)
+
+    @property
+    def path(self) -> Path:
+        """The database file."""
+        return self._writer.path
+
+    @property
+    def degraded(self) -> str:
+        """Why nothing is being written at the moment, or ""."""
+        return self._writer.degraded
+
+    def listen(self, listener: Listener) -> None:
+        """Tell the journal's own notices (type, data) to this callable, beginning with those not told yet."""
+        self._writer.listen(listener)
+
+    # ── writing ──
+
+    def append(self, type_: str, data: Any, at: float) -> int:
+        """Add one event; secrets are removed. It is on disk after the next `commit`.
+
+        Returns:
+            Its id; ids grow and never repeat.
+        """
+        number = self._writer.next_row
+        self._writer.next_row += 1
+        values = (number, at, type_, self._gateway, _json(data))
+        self._writer.add("INSERT INTO journal VALUES (?, ?, ?, ?, ?)", values, history=True)
+        return number
+
+    async def commit(self, *, durable: bool = False) -> bool:
+        """Wait until everything so far is committed.
+
+        Args:
+            durable: It must also survive a power cut.
+
+        Returns:
+            Whether it is; False while the disk refuses.
+        """
+        return await self._writer.commit(durable=durable)
+
+    async def intend(self, action: Action, *, durable: bool | None = None) -> int:
+        """Write down what is about to be done; committed when this returns, unless the journal is degraded.
+
+        Args:
+            action: The action.
+            durable: Survive a power cut; by default only for destructive actions, as a respawn must not wait.
+
+        Returns:
+            The id for `conclude`.
+        """
+        number = self._writer.next_intent
+        self._writer.next_intent += 1
+        values = (number, action.key, _json(action), self._clock())
+        self._writer.add("INSERT INTO intents VALUES (?, ?, ?, ?, NULL, NULL)", values)
+        await self.commit(durable=action.risk == "destructive" if durable is None else durable)
+        return number
+
+    def conclude(self, intent: int, verdict: Verdict) -> None:
+        """Write down how an intended action ended."""
+        values = (_json(verdict), self._clock(), intent)
+        self._writer.add("UPDATE intents SET outcome = ?, ended_at = ? WHERE id = ?", values)
+
+    async def set_desired(self, want: Literal["running", "stopped"], *, at: float, by: str) -> bool:
+        """Remember what a person wants; it survives a power cut when this returns True."""
+        self._writer.add("INSERT OR REPLACE INTO desired VALUES (?, ?, ?, ?)", (self._gateway, want, at, clean(by)))
+        return await self.commit(durable=True)
+
+    def remember_process(self, process: Process, *, port: int, epoch: int, at: float, token_ref: str = "") -> None:
+        """Remember a process we started or took over, so that the next life of regrow finds it again.
+
+        Args:
+            process: Its identity.
+            port: Where it listens.
+            epoch: The lifecycle's epoch.
+            at: When.
+            token_ref: Where its token is kept; never the token.
+        """
+        values = (self._gateway, process.pid, process.started, port, epoch, at, token_ref)
+        self._writer.add("INSERT OR REPLACE INTO processes VALUES (?, ?, ?, ?, ?, ?, ?, NULL)", values)
+
+    def process_ended(self, process: Process, *, at: float) -> None:
+        """Remember that its end was seen."""
+        values = (at, self._gateway, process.pid, process.started)
+        self._writer.add("UPDATE processes SET ended_at = ? WHERE gateway = ? AND pid = ? AND started = ?", values)
+
+    def keep_config(self, digest: str, version: str, *, at: float, path: Path) -> None:
+        """Remember that this version served this configuration, and where its copy lies."""
+        self._writer.add("INSERT OR REPLACE INTO kept_configs VALUES (?, ?, ?, ?)", (digest, version, at, str(path)))
+
+    def forget_config(self, digest: str, version: str) -> None:
+        """Forget a stored configuration whose copy is gone."""
+        self._writer.add("DELETE FROM kept_configs WHERE digest = ? AND version = ?", (digest, version))
+
+    def store_episode(self, episode: Episode) -> None:
+        """Remember an episode as it is now."""
+        e = episode
+        values = (e.id, e.domain, e.subject, e.state, e.opened, e.closed, _json(e))
+        self._writer.add("INSERT OR REPLACE INTO episodes VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+
+    def learn(self, what: str, version: str, value: float, *, at: float) -> None:
+        """Remember a figure of this host, such as the seconds a boot of this version takes."""
+        self._writer.add("INSERT OR REPLACE INTO learned VALUES (?, ?, ?, ?)", (what, version, value, at))
+
+    # ── reading, at start ──
+
+    async def desired(self) -> Desired | None:
+        """What a person last wanted."""
+        rows = await self._writer.rows("SELECT want, since, by FROM desired WHERE gateway = ?", self._gateway)
+        return Desired(*rows[0]) if rows else None
+
+    async def last_process(self) -> Spawned | None:
+        """The process we last started or took over."""
+        rows = await self._writer.rows(
+            "SELECT pid, started, port, epoch, at, token_ref, ended_at FROM processes WHERE gateway = ?", self._gateway
+        )
+        return next((Spawned(Process(pid, started), *rest) for pid, started, *rest in rows), None)
+
+    async def open_intents(self) -> list[Intent]:
+        """Intents without an outcome, oldest first."""
+        rows = await self._writer.rows(
+            "SELECT id, key, action, intended_at FROM intents WHERE ended_at IS NULL ORDER BY id"
+        )
+        return [Intent(number, key, json.loads(action), at) for number, key, action, at in rows]
+
+    async def kept_configs(self) -> list[KeptConfig]:
+        """Stored configurations, newest last."""
+        rows = await self._writer.rows("SELECT digest, version, at, path FROM kept_configs ORDER BY at, rowid")
+        return [KeptConfig(*row) for row in rows]
+
+    async def open_episodes(self) -> list[Episode]:
+        """Episodes that had not ended."""
+        rows = await self._writer.rows("SELECT data FROM episodes WHERE closed IS NULL ORDER BY opened")
+        return [msgspec.json.decode(data, type=Episode) for (data,) in rows]
+
+    async def learned(self, what: str, version: str) -> float | None:
+        """A remembered figure."""
+        rows = await self._writer.rows("SELECT value FROM learned WHERE what = ? AND version = ?", what, version)
+        return float(rows[0][0]) if rows else None
+
+    # ── keeping house ──
+
+    async def retain(self, *, days: float, mb: float) -> int:
+        """Forget what is too old or too much, in slices so that nothing waits behind it.
+
+        Returns:
+            How many rows were deleted.
+        """
+        before, limit = self._clock() - days * 86400, int(mb * 1_000_000)
+        total = 0
+        while gone := await self._writer.ask(lambda s: s.trim_by_age(before), 0):
+            total += gone
+        while gone := await self._writer.ask(lambda s: s.trim_by_size(limit), 0):
+            total += gone
+        if total:
+            await self._writer.ask(lambda s: s.shrink(), None)
+        return total
+
+    async def close(self) -> None:
+        """Write what is left, close the file and release it."""
+        await self._writer.close()
+
+
+def _json(data: Any) -> str:
+    plain = clean(data)
+    try:
+        return msgspec.json.encode(plain).decode()
+    except (TypeError, ValueError):  # half a surrogate pair, or what has no JSON form
+        return json.dumps(plain, default=repr)
