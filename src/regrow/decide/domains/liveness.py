@@ -12,7 +12,7 @@ from regrow.decide.lifecycle import Signal
 from regrow.decide.supervise.down import down
 from regrow.decide.supervise.ending import ending
 from regrow.decide.supervise.noted import note
-from regrow.decide.supervise.state import Scene, Supervision
+from regrow.decide.supervise.state import Scene, Supervision, answer
 from regrow.decide.supervise.up import Up, up
 from regrow.model.facts import AnyFact
 
@@ -34,9 +34,10 @@ def step(s: Supervision, fact: AnyFact, cx: Context) -> Step:
     noted = note(s, fact, cx.before, scene)
     s = noted.state
     if cx.view.process is None and cx.view.owner != "remote":
-        d = down(replace(s, stopping=None) if s.stopping is not None else s, scene)
+        vanished = answer(s.stopping.requests, "done", "it is gone") if s.stopping is not None else ()
+        d = down(replace(s, stopping=None, boot=None), scene)
         return Step(
-            state=d.state, wishes=d.wishes, symptoms=d.symptoms, replies=(*noted.replies, *d.replies),
+            state=d.state, wishes=d.wishes, symptoms=d.symptoms, replies=(*noted.replies, *vanished, *d.replies),
             notes=noted.notes, signals=(Signal.GONE, d.signal),
         )  # fmt: skip
     u = Up(state=s) if s.stopping is not None else up(s, scene)

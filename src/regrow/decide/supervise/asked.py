@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from regrow.decide.domains.base import Reply
 from regrow.decide.supervise.governor import forgiven, woken
 from regrow.decide.supervise.restarts import Change, Restart, Stopping, joined
-from regrow.decide.supervise.state import Folded, Scene, Supervision, answer
+from regrow.decide.supervise.state import Folded, Scene, Supervision, answer, waiting
 from regrow.model.facts import Asked
 from regrow.model.gateway import Mode
 
@@ -49,9 +50,11 @@ def _start(s: Supervision, fact: Asked, scene: Scene) -> Folded:
     stopping = s.stopping
     if stopping is not None and stopping.why == "stop":
         # the process still goes down in good order; what a person wants afterwards has changed
-        stopping = replace(stopping, why="restart")
+        overtaken = answer(stopping.requests, "failed", f"a start by {fact.by} came in between")
+        stopping = replace(stopping, why="restart", requests=())
         s = replace(s, restart=_wish(fact, scene, full=True, stage_ending=True))
-        return Folded(replace(s, stopping=stopping), answer((fact.id,), "queued", f"it is started{after}"))
+        queued = answer((fact.id,), "queued", f"it is started{after}")
+        return Folded(replace(s, stopping=stopping), (*overtaken, *queued))
     return Folded(
         replace(
             s, governor=forgiven(s.governor), start_human=True, start_force=fact.force, refused=False,
@@ -87,8 +90,7 @@ def _stop(s: Supervision, fact: Asked, scene: Scene) -> Folded:
         hint = "" if view.mode is Mode.ATTACH else "; `regrow adopt` makes it regrow's"
         text = f"this gateway is not regrow's to stop: it belongs to {who}{hint}"
         return Folded(s, answer((fact.id,), "refused", text))
-    waiting = (*s.start_requests, *(s.restart.requests if s.restart else ()))
-    overtaken = answer(waiting, "failed", f"a stop by {fact.by} came in between")
+    overtaken = answer(waiting(s), "failed", f"a stop by {fact.by} came in between")
     s = replace(s, start_requests=(), start_human=False, restart=None, reload=None, refused=False, trouble="")
     if view.process is None:
         return Folded(s, (*overtaken, *answer((fact.id,), "done", "it is stopped and stays so until `regrow start`")))
@@ -112,13 +114,13 @@ def _restart(s: Supervision, fact: Asked, scene: Scene) -> Folded:
         return _start(s, fact, scene)
     wish = _wish(fact, scene)
     if s.stopping is not None:
+        overtaken: tuple[Reply, ...] = ()
         if s.stopping.why == "stop":
-            s = replace(s, stopping=replace(s.stopping, why="restart"))
+            overtaken = answer(s.stopping.requests, "failed", f"a restart by {fact.by} came in between")
+            s = replace(s, stopping=replace(s.stopping, why="restart", requests=()))
         restart = joined(s.restart, replace(wish, stage="ending"))
-        return Folded(
-            replace(s, restart=replace(restart, stage="ending")),
-            answer((fact.id,), "queued", "it is going down; it is started again right after"),
-        )
+        queued = answer((fact.id,), "queued", "it is going down; it is started again right after")
+        return Folded(replace(s, restart=replace(restart, stage="ending")), (*overtaken, *queued))
     if s.restart is not None and s.restart.stage == "starting":
         return Folded(replace(s, restart=joined(s.restart, wish)))
     restart = joined(s.restart, wish)
@@ -128,6 +130,9 @@ def _restart(s: Supervision, fact: Asked, scene: Scene) -> Folded:
 
 def _reload(s: Supervision, fact: Asked, scene: Scene) -> Folded:
     view = scene.view
+    if view.want == "stopped":
+        text = "it is stopped, so there is nothing to reload; the next start reads everything anew"
+        return Folded(s, answer((fact.id,), "refused", text))
     mode = view.config.reload_mode if view.config is not None else "hybrid"
     if mode in ("off", "restart") or view.process is None:
         return _restart(s, fact, scene)

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from regrow.decide.domains.base import Reply, Symptom
 from regrow.decide.lifecycle import Signal
 from regrow.decide.supervise.governor import HOURLY
-from regrow.decide.supervise.state import Scene, Supervision, answer
+from regrow.decide.supervise.state import Scene, Supervision, answer, waiting
 from regrow.model.actions import AnyAction, LookConfig, LookOwner, Start
 from regrow.model.gateway import Mode
 
@@ -80,12 +80,11 @@ def _taken(s: Supervision, scene: Scene) -> Down:
         "healer": f"another regrow looks after this gateway: {view.owner_detail}",
     }
     evidence = words.get(view.owner, view.owner_detail)
-    waiting = (*s.start_requests, *(s.restart.requests if s.restart is not None else ()))
     return Down(
-        state=replace(s, start_requests=(), start_human=False, restart=None),
+        state=replace(s, start_requests=(), start_human=False, restart=None, reload=None),
         wishes=looks,
         symptoms=(Symptom("process", evidence, human=True),),
-        replies=answer(waiting, "refused", evidence),
+        replies=answer(waiting(s), "refused", evidence),
         signal=Signal.TAKEN,
     )
 
@@ -120,12 +119,13 @@ def _held(s: Supervision, scene: Scene, since: float | None) -> Down:
     problems = "; ".join(view.config.problems[:3]) or "it cannot be parsed"
     evidence = f"openclaw.json is not valid, so the gateway is not started: {problems}"
     looks = (LookConfig(reason="is it still invalid?"),) if since is not None and since >= HOURLY else ()
-    waiting = (*s.start_requests, *(s.restart.requests if s.restart is not None else ()))
     text = f"{evidence}. Mend it, restore a proven copy (`regrow doctor`), or use --force"
     return Down(
-        state=replace(s, start_requests=(), start_human=False, restart=None, trouble=s.trouble or evidence),
+        state=replace(
+            s, start_requests=(), start_human=False, restart=None, reload=None, trouble=s.trouble or evidence
+        ),
         wishes=looks,
         symptoms=(Symptom("process", evidence, human=True),),
-        replies=answer(waiting, "refused", text),
+        replies=answer(waiting(s), "refused", text),
         signal=Signal.BLOCKED,
     )

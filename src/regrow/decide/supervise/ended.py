@@ -10,7 +10,7 @@ from regrow.decide.supervise import reconnect as dialling
 from regrow.decide.supervise.exits import UNCLEAN, Ending, classify, explain
 from regrow.decide.supervise.governor import booked, ended_on_purpose, failed, suppressed
 from regrow.decide.supervise.restarts import Restart, joined
-from regrow.decide.supervise.state import Folded, Scene, Supervision, answer
+from regrow.decide.supervise.state import Folded, Scene, Supervision, answer, waiting
 from regrow.decide.view import View
 from regrow.model.actions import (
     Capture,
@@ -60,11 +60,16 @@ def _as_told(clean: Supervision, s: Supervision, fact: ChildExited, scene: Scene
         how = " (it had to be killed)" if stopping.killed_at is not None else ""
         text = "it is stopped and stays so until `regrow start`" if stopping.why == "stop" else "it is stopped"
         replies = answer(stopping.requests, "done", text + how)
-        waiting = answer(s.start_requests, "failed", "a stop came in between")
+        overtaken = answer(waiting(s), "failed", "a stop came in between")
         calm = replace(
-            clean, governor=ended_on_purpose(s.governor, scene.at), restart=None, start_requests=(), trouble=""
+            clean,
+            governor=ended_on_purpose(s.governor, scene.at),
+            restart=None,
+            reload=None,
+            start_requests=(),
+            trouble="",
         )
-        return Folded(calm, (*replies, *waiting), notes)
+        return Folded(calm, (*replies, *overtaken), notes)
     if stopping.why == "overdue":
         governor = failed(s.governor, scene.at, cpu=fact.cpu, gap=scene.policy.restart_gap)
         restart = s.restart if s.restart is not None and s.restart.human else None
@@ -88,12 +93,12 @@ def _by_itself(clean: Supervision, s: Supervision, fact: ChildExited, scene: Sce
     if governor.not_before > at:
         governor = suppressed(governor)
     when = f"; it is tried again in {max(0.0, governor.not_before - at):.0f} s"
-    waiting = (*s.start_requests, *(s.restart.requests if s.restart is not None else ()))
     return Folded(
         replace(
             clean,
             governor=governor,
             restart=None,
+            reload=None,
             start_requests=(),
             trouble=words,
             refused=asks,
@@ -101,7 +106,7 @@ def _by_itself(clean: Supervision, s: Supervision, fact: ChildExited, scene: Sce
             looked_config=None,
             killed=ending in UNCLEAN,
         ),
-        answer(waiting, "failed", words + when, governor.not_before),
+        answer(waiting(s), "failed", words + when, governor.not_before),
         notes,
     )
 
@@ -171,15 +176,14 @@ def action_ended(s: Supervision, fact: Ended, scene: Scene) -> Folded:
 def _would(s: Supervision, fact: Ended) -> Folded:
     """Dry run: it was said what would be done; what was wanted is over."""
     action = fact.action
-    waiting: tuple[str, ...] = ()
+    requests: tuple[str, ...] = ()
     if isinstance(action, Start | RestartInPlace | Terminate | Kill):
-        waiting = (*s.start_requests, *(s.restart.requests if s.restart is not None else ()))
-        waiting = (*waiting, *(s.stopping.requests if s.stopping is not None else ()))
-        s = replace(s, start_requests=(), start_human=False, restart=None, stopping=None)
-    if isinstance(action, Reload) and s.reload is not None:
-        waiting = s.reload.requests
+        requests = (*waiting(s), *(s.stopping.requests if s.stopping is not None else ()))
+        s = replace(s, start_requests=(), start_human=False, restart=None, reload=None, stopping=None)
+    elif isinstance(action, Reload) and s.reload is not None:
+        requests = s.reload.requests
         s = replace(s, reload=None)
-    return Folded(s, answer(waiting, "done", f"dry run: nothing was done; it would {action.kind}"))
+    return Folded(s, answer(requests, "done", f"dry run: nothing was done; it would {action.kind}"))
 
 
 def _could_not_end(s: Supervision, detail: str) -> Folded:
@@ -194,13 +198,12 @@ def _start_failed(s: Supervision, action: Start, detail: str, scene: Scene, *, r
     governor = s.governor
     if not refused:
         governor = failed(governor, scene.at, gap=scene.policy.restart_gap)
-    waiting = (*s.start_requests, *(s.restart.requests if s.restart is not None else ()))
     return Folded(
         replace(
-            s, governor=governor, start_human=False, start_requests=(), restart=None, owner_stale=True,
-            trouble=detail or action.reason,
+            s, governor=governor, start_human=False, start_requests=(), restart=None, reload=None,
+            owner_stale=True, trouble=detail or action.reason,
         ),
-        answer(waiting, "refused" if refused else "failed", detail),
+        answer(waiting(s), "refused" if refused else "failed", detail),
     )  # fmt: skip
 
 

@@ -72,6 +72,12 @@ class Supervision(Struct, frozen=True, kw_only=True, omit_defaults=True):
     leave_running: bool = False
 
 
+def waiting(s: Supervision) -> tuple[str, ...]:
+    """Everybody who waits for the gateway to be ready again."""
+    wishes = (s.restart, s.reload)
+    return (*s.start_requests, *(request for wish in wishes if wish is not None for request in wish.requests))
+
+
 class Scene(Struct, frozen=True, kw_only=True):
     """What a decision may look at besides the state: the View, the domain's settings, the figures, the time."""
 

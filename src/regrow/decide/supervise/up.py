@@ -126,6 +126,11 @@ def _became_ready(s: Supervision, boot: boots.Boot, scene: Scene) -> Up:
         replies = (*replies, *answer(restart.requests, "done", f"it was restarted {how} and is ready"))
         notes.extend(announce(restart, at))
         restart = None
+    reload = s.reload
+    if reload is not None and boot.began >= reload.asked_at:
+        replies = (*replies, *answer(reload.requests, "done", "it has read everything anew with this start"))
+        notes.extend(announce(reload, at))
+        s = replace(s, reload=None)
     s = replace(
         s, boot=None, governor=became_ready(s.governor, at), trouble="", restart=restart, start_requests=(),
         revived_at=None, deaf_since=None,
