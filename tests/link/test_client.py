@@ -122,7 +122,7 @@ async def test_a_gateway_that_stops_reading_does_not_stop_us(gateway: FakeGatewa
 
 async def test_the_bodys_own_error_leaves_as_it_is(gateway: FakeGateway) -> None:
     with pytest.raises(GatewayError, match="unknown method"):
-        async with client(gateway) as link:
+        async with client(gateway, scopes=("operator.admin",)) as link:
             await link.call("nope")
     await gateway.wait_peers(0)
 

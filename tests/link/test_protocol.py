@@ -143,6 +143,10 @@ def test_missing_scopes_know_what_implies_what(granted: tuple[str, ...], missing
             {"code": "INVALID_REQUEST", "message": "m", "details": {"code": "AUTH_TOKEN_MISMATCH"}},
             Rejected("AUTH_TOKEN_MISMATCH", "m"),
         ),
+        (
+            {"code": "INVALID_REQUEST", "message": "m", "details": {"expectedProtocol": 5}},
+            Rejected("PROTOCOL_MISMATCH", "m"),
+        ),
         ("plain words", Rejected("UNKNOWN", "plain words")),
         ({"code": ["?"]}, Rejected("UNKNOWN", "the gateway reported an error in a form that cannot be read")),
     ],

@@ -52,10 +52,12 @@ class WireError(Struct, frozen=True, kw_only=True):
     @property
     def detail_code(self) -> str:
         """The finer code (`AUTH_TOKEN_MISMATCH`), else the plain one."""
-        fine = self.details.get("code") if isinstance(self.details, dict) else None
+        details = self.details if isinstance(self.details, dict) else {}
+        fine = details.get("code")
         if isinstance(fine, str) and fine:
             return fine
-        return self.plain_code
+        # early 2026 gives no finer code here, only what it speaks itself
+        return "PROTOCOL_MISMATCH" if "expectedProtocol" in details else self.plain_code
 
     @property
     def plain_code(self) -> str:
@@ -113,8 +115,8 @@ class Hello(Struct, frozen=True, kw_only=True):
         methods: The methods it lists. The list is incomplete: some unlisted ones work.
         events: The events it lists.
         scopes: The scopes it granted.
-        state_dir: Where the gateway on this port really keeps its state; "" if it does not say.
-        config_path: Its openclaw.json; "" if it does not say.
+        state_dir: Where the gateway on this port really keeps its state; "" unless `operator.admin` was granted.
+        config_path: Its openclaw.json; "" unless `operator.admin` was granted (`config.get` tells readers too).
         uptime_ms: Age of the process in milliseconds, if it says.
         policy: Its limits: `maxPayload`, `tickIntervalMs`, …
         snapshot: Everything it sent along: presence, health, session defaults.

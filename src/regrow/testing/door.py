@@ -92,12 +92,10 @@ def _check_shape(params: dict[str, Any], client: dict[str, Any]) -> None:
 def _check_range(world: World, params: dict[str, Any]) -> None:
     low, high = params.get("minProtocol"), params.get("maxProtocol")
     if not (isinstance(low, int) and isinstance(high, int) and low <= world.protocol <= high):
-        raise TurnedAway(
-            "INVALID_REQUEST",
-            "protocol mismatch",
-            close=1002,
-            details={"code": "PROTOCOL_MISMATCH", "expectedProtocol": world.protocol},
-        )
+        details: dict[str, Any] = {"expectedProtocol": world.protocol}
+        if not world.is_old:
+            details["code"] = "PROTOCOL_MISMATCH"
+        raise TurnedAway("INVALID_REQUEST", "protocol mismatch", close=1002, details=details)
 
 
 def _check_token(world: World, params: dict[str, Any]) -> str:
@@ -156,6 +154,9 @@ def _hello(world: World, scopes: tuple[str, ...]) -> dict[str, Any]:
     server = {"version": world.version, "connId": str(uuid.uuid4())}
     if not world.is_old:
         server["bootId"] = world.boot_id
+    places: dict[str, str] = {}
+    if "operator.admin" in scopes:  # others are not told where things are
+        places = {"configPath": world.config_path, "stateDir": world.state_dir}
     return {
         "type": "hello-ok",
         "protocol": world.protocol,
@@ -165,8 +166,7 @@ def _hello(world: World, scopes: tuple[str, ...]) -> dict[str, Any]:
             "presence": [],
             "stateVersion": {"presence": 1, "health": 1},
             "uptimeMs": world.process_age_ms,
-            "configPath": world.config_path,
-            "stateDir": world.state_dir,
+            **places,
             "authMode": "none" if world.token is None else "token",
         },
         "auth": {"method": "token", "role": "operator", "scopes": list(scopes)},
