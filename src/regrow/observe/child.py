@@ -1,0 +1,110 @@
+"""The gateway process: its output line by line, its milestones, its last words and its end."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from regrow.config.redaction import redact
+from regrow.host.child import Child
+from regrow.model.facts import ChildExited, OutputSeen
+from regrow.observe import stderr
+from regrow.observe.base import Now, Post
+
+KEPT = 200
+EVERY = 50  # repeats of one line that are told in one summary
+_DISTINCT = 500
+_TOLD = 20  # last lines in the fact of the end
+_WIDEST = 2000
+
+Say = Callable[[str, dict[str, Any]], None]
+
+
+class ChildWatch:
+    """Follows one life of a gateway process to its end.
+
+    Args:
+        child: The process.
+        post: Takes the facts.
+        clock: Tells the time.
+        say: Tells people: `gateway:output` for what they should look at.
+        version: The gateway's version, as far as it is known.
+    """
+
+    def __init__(
+        self,
+        child: Child,
+        post: Post,
+        clock: Now,
+        say: Say,
+        *,
+        version: Callable[[], str] = str,
+    ) -> None:
+        self.child = child
+        self._post = post
+        self._clock = clock
+        self._say = say
+        self._version = version
+        self._last: deque[str] = deque(maxlen=KEPT)
+        self._seen: OrderedDict[str, int] = OrderedDict()
+        self._log = structlog.get_logger("regrow.gateway")
+
+    def last_lines(self, count: int = KEPT) -> tuple[str, ...]:
+        """The last lines it wrote, without colours and secrets."""
+        return tuple(self._last)[-count:]
+
+    async def run(self) -> None:
+        """Follow it until it has ended and everything it wrote was read; then post its end."""
+        backlog = None
+        if self.child.adopted:
+            # what it wrote before we met it is context, not news: an old "ready" proves nothing
+            self._last.extend(self._clean(line) for line in self.child.last(KEPT))
+            backlog = 0
+        async for line in self.child.lines(backlog=backlog):
+            self._take(self._clean(line))
+        self._post(self._end())
+
+    def _clean(self, line: str) -> str:
+        return redact(line[:_WIDEST])
+
+    def _take(self, line: str) -> None:
+        meaning = stderr.read(line, self._version())
+        if meaning.level == "drop":
+            return
+        self._last.append(line)
+        if meaning.kind is not None:
+            self._post(OutputSeen(at=self._clock.now(), kind=meaning.kind, text=stderr.bare(line)))
+        self._tell(line, meaning)
+
+    def _tell(self, line: str, meaning: stderr.Meaning) -> None:
+        """Log a line the first time, then one summary for every fifty repeats."""
+        text = stderr.bare(line)
+        key = stderr.blurred(line)
+        count = self._seen.pop(key, 0) + 1
+        self._seen[key] = count
+        if len(self._seen) > _DISTINCT:
+            self._seen.popitem(last=False)
+        repeats = count - 1
+        if repeats % EVERY:
+            return
+        loud = meaning.level == "warn"
+        more = {"repeated": repeats} if repeats else {}
+        (self._log.warning if loud else self._log.debug)("output", line=text, topic=meaning.topic, **more)
+        if loud:
+            self._say("gateway:output", {"text": text, "topic": meaning.topic, **more})
+
+    def _end(self) -> ChildExited:
+        lines = self.last_lines()
+        return ChildExited(
+            at=self._clock.now(),
+            process=self.child.process,
+            code=self.child.code,
+            fingerprint=stderr.fingerprint(lines, self.child.code),
+            culprit=stderr.culprit(lines, self.child.code),
+            config_invalid=stderr.blames_config(lines, self._version()),
+            last=lines[-_TOLD:],
+            cpu=self.child.cpu or 0.0,
+        )
