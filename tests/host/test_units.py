@@ -49,8 +49,8 @@ def test_systemd_finds_nothing_wrong_with_it(template: bool, tmp_path: Path) -> 
     )
     file.write_text(text)
     done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(file)], capture_output=True, text=True, check=False,
-        env={**os.environ, "SYSTEMD_LOG_LEVEL": "warning"},
+        ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(file)],
+        capture_output=True, text=True, check=False, env={**os.environ, "SYSTEMD_LOG_LEVEL": "warning"},
     )  # fmt: skip
     ours = [line for line in done.stderr.splitlines() if "regrow" in line]
     assert not ours

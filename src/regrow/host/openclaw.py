@@ -19,6 +19,8 @@ from regrow.model.errors import Fatal
 MINIMUM_NODE = ">=22.14.0"  # the oldest that any supported OpenClaw runs on; each package says more precisely
 _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 _COMPARATOR = re.compile(r"(>=|<=|>|<|=|\^|~)?\s*v?(\d+)(?:\.(\d+|x|\*))?(?:\.(\d+|x|\*))?")
+_SYSTEM = ("/usr/local/bin/node", "/opt/homebrew/bin/node", "/usr/bin/node")
+_PREFIXES = ("/usr/local", "/usr", "/opt/homebrew")
 _HOW_TO_GET_NODE = 'install Node.js 24.16 or later, or run: pip install "regrow[managed]"'
 
 
@@ -241,7 +243,7 @@ def _node_candidates() -> Iterator[str]:
     bundled = bundled_node()
     if bundled:
         yield bundled
-    for place in ("/usr/local/bin/node", "/opt/homebrew/bin/node", "/usr/bin/node"):
+    for place in _SYSTEM:
         if Path(place).is_file() and str(Path(place).parent) not in os.get_exec_path():
             yield place  # a service manager's PATH is often shorter than a shell's
 
@@ -277,7 +279,7 @@ def _global_roots() -> Iterator[Path]:
         node = shutil.which("node", path=folder)
         if node:
             prefixes.append(Path(node).parent.parent)
-    prefixes += [home / ".npm-global", home / ".local", Path("/usr/local"), Path("/usr"), Path("/opt/homebrew")]
+    prefixes += [home / ".npm-global", home / ".local", *map(Path, _PREFIXES)]
     prefixes += sorted((home / ".nvm/versions/node").glob("v*"), key=lambda path: _numbers(path.name), reverse=True)
     for each in dict.fromkeys(prefixes):
         yield each / "lib/node_modules"

@@ -1,4 +1,4 @@
-"""Where regrow keeps its files: configuration, state, cache, sandbox, and the keeper's socket.
+"""Where regrow keeps its files: configuration, state, cache, installations, sandboxes, socket.
 
 Everything is private to the user (0700). `REGROW_HOME` moves all of it below one directory, which is how a
 sandbox, a container or a test gets a regrow of its own.
