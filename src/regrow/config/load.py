@@ -13,7 +13,7 @@ from typing import Any, cast
 import msgspec
 from msgspec import Struct
 
-from regrow.config.redaction import redact
+from regrow.config.redaction import redact, redact_argv
 from regrow.config.schema import HIDDEN, Config, Secret, sections
 from regrow.config.walk import Place, read_section, suggestion
 from regrow.model.errors import ConfigError
@@ -94,12 +94,7 @@ def redacted(config: Config) -> dict[str, Any]:
     plain: dict[str, Any] = msgspec.to_builtins(config, enc_hook=str)
     gateway = plain["gateway"]
     gateway["env"] = dict.fromkeys(gateway["env"], HIDDEN)
-    args: list[str] = []
-    for arg in gateway["args"]:
-        # a secret may follow its option as an argument of its own
-        joined = redact(f"{args[-1]} {arg}") if args else redact(arg)
-        args.append(HIDDEN if args and joined == f"{args[-1]} {HIDDEN}" else redact(arg))
-    gateway["args"] = args
+    gateway["args"] = redact_argv(gateway["args"])
     if gateway["url"] is not None:
         gateway["url"] = redact(gateway["url"])
     return plain

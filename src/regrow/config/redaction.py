@@ -7,7 +7,8 @@ and personal data have. What only looks long or random (hashes, ids, times, port
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 from urllib.parse import quote
 
 HIDDEN = "***"
@@ -17,11 +18,10 @@ _Rule = tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], str]]
 
 # words a name must end with to name a secret: `authToken`, `OPENCLAW_GATEWAY_TOKEN`, `api-key`, `set-cookie`
 _NAME = (
-    r"(?:token|secret|password|passwd|passphrase|pwd|api[_-]?key|access[_-]?key|private[_-]?key|auth[_-]?key"
+    r"(?:token|secrets?|passwords?|passwd|passphrase|pwd|api[_-]?key|access[_-]?key|private[_-]?key|auth[_-]?key"
     r"|encryption[_-]?key|credentials?|cookies?|authorization|jwt|otp)"
 )
-_NAMED = re.compile(rf"(?:^|[^a-z]|[a-z0-9_.-]){_NAME}s?$", re.IGNORECASE)
-_NAMES_TOO = re.compile(rf"^{_NAME}s?$", re.IGNORECASE)
+_NAMED = re.compile(rf"{_NAME}s?$", re.IGNORECASE)
 _FILE_SUFFIXES = r"service|socket|timer|target|path|mount|slice|scope|mjs|cjs|js|ts|json|toml|py|so"
 
 
@@ -42,7 +42,7 @@ def _rule(needle: str, *shape: str, keep: str = "", flags: int = re.IGNORECASE) 
     return needle, re.compile("".join(shape), flags), f"{keep}{HIDDEN}"
 
 
-_PROSE = re.compile(rf"((?:\b|[\w.-]){_NAME}s?:\s*)([^\s'\",;)}}\]]+)", re.IGNORECASE)
+_PROSE = re.compile(rf"((?:\b|[\w.-]){_NAME}:\s*)([^\s'\",;)}}\]]+)", re.IGNORECASE)
 _PHONE = re.compile(r"(?<![\w.])\+\d[\d ().\u00a0/-]{6,22}\d(?!\d)")
 
 _RULES: tuple[_Rule, ...] = (
@@ -53,7 +53,7 @@ _RULES: tuple[_Rule, ...] = (
     ),
     # a password may itself hold an @
     _rule("://", r"(\b[a-z][a-z0-9+.-]{0,20}://)[^\s/?#'\"]+(?=@)", keep=r"\1"),
-    _rule("cookie", r"(\b(?:set-)?cookie\b['\"]?\s*[:=]\s*)(?!\*\*\*)[^\r\n]+", keep=r"\1"),
+    _rule("cookie", r"(\b(?:set-)?cookie\b['\"]?\s*[:=]\s*)[^\r\n]+", keep=r"\1"),
     _rule(
         "authorization",
         r"(\b(?:proxy-)?authorization\b['\"]?\s*[:=]\s*['\"]?)",
@@ -63,12 +63,12 @@ _RULES: tuple[_Rule, ...] = (
     _rule("bearer", r"(\bbearer\s+)[A-Za-z0-9._~+/=-]{6,}", keep=r"\1"),
     # an option and its value: one word, two words, or two items of a printed list
     _rule(
-        "--",
+        "-",
         rf"(--?(?:[a-z0-9]+[_-])*{_NAME}(?:['\"]?\s*,\s*['\"]|['\"]?[=\s]\s*['\"]?))[^\s'\",]+",
         keep=r"\1",
     ),
-    _rule("", rf"((?:\b|[\w.-]){_NAME}s?\\?['\"]\s*[:=]\s*b?\\?)(['\"])(?:\\.|(?!\2)[^\\])*", keep=r"\1\2"),
-    _rule("=", rf"((?:\b|[\w.-]){_NAME}s?=)(?:'[^']*'|\"[^\"]*\"|[^\s&'\",;)}}\]]+)", keep=r"\1"),
+    _rule("", rf"((?:\b|[\w.-]){_NAME}\\?['\"]\s*[:=]\s*b?)(\\?['\"])(?:(?!\2)(?:\\.|[^\\]))*", keep=r"\1\2"),
+    _rule("=", rf"((?:\b|[\w.-]){_NAME}=)(?:'[^']*'|\"[^\"]*\"|[^\s&'\",;)}}\]]+)", keep=r"\1"),
     (":", _PROSE, _prose),
     _rule(
         "",
@@ -130,6 +130,20 @@ def redact(text: str) -> str:
     return text
 
 
+def redact_argv(argv: Iterable[Any]) -> list[Any]:
+    """The arguments of a command without secrets; a secret may follow its option as an argument of its own."""
+    shown: list[Any] = []
+    hide = False
+    for part in argv:
+        if not isinstance(part, str):
+            shown.append(part)
+            hide = False
+            continue
+        shown.append(HIDDEN if hide else redact(part))
+        hide = not hide and part.startswith("-") and "=" not in part and names_secret(part)
+    return shown
+
+
 def names_secret(name: str) -> bool:
     """Whether a field, option or variable of this name holds a secret."""
-    return bool(_NAMES_TOO.match(name) or _NAMED.search(name))
+    return bool(_NAMED.search(name))

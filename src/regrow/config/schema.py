@@ -176,9 +176,13 @@ def heal_type() -> type[Struct]:
         origin = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
         with _Blame(entry.name, origin, problems):
             entry.load()
+    found = registry()
+    for domain in found.values():
+        with _Blame(domain.name, domain.config.__module__, problems):
+            domain.config()  # every setting needs a default: nothing has to be configured
     if problems:
         raise ConfigError(problems)
-    fields = [(d.name, d.config, field(default_factory=d.config)) for d in registry().values()]
+    fields = [(d.name, d.config, field(default_factory=d.config)) for d in found.values()]
     return msgspec.defstruct("HealConfig", fields, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from regrow.config.redaction import redact
 from regrow.config.schema import Secret
 
 Texts = Mapping[str, tuple[str, str]]  # dotted path → (variable, its text)
@@ -55,7 +56,7 @@ def read_section(
     """
     fields = {f.name: f for f in msgspec.structs.fields(kind)}
     if not isinstance(table, Mapping):
-        problems.append(f"{path}: expected a table, got {_shown(table)}")
+        problems.append(f"{path}: is a section; write it as [{path}] with its settings below")
         table = {}
     problems += [
         f"{path}.{key}: there is no such setting{suggestion(key, fields)}" for key in table if key not in fields
@@ -65,7 +66,7 @@ def read_section(
     values: dict[str, Any] = {}
     for name, one in fields.items():
         here = f"{path}.{name}"
-        nested = _struct(one.type)
+        nested = struct_of(one.type)
         if nested is not None:
             values[name] = read_section(
                 here, nested, table.get(name, {}), texts=texts, direct=direct, place=place, problems=problems
@@ -86,7 +87,11 @@ def read_section(
             )
         except msgspec.ValidationError as error:
             problems.append(_problem(named, error, given, one.type))
-    return kind(**values)
+    try:
+        return kind(**values)
+    except (TypeError, ValueError) as error:  # a domain of another package may check its settings together
+        problems.append(f"{path}: {error}")
+        return kind()
 
 
 def _strangers(path: str, fields: Mapping[str, Any], given: Mapping[str, str]) -> list[str]:
@@ -96,7 +101,7 @@ def _strangers(path: str, fields: Mapping[str, Any], given: Mapping[str, str]) -
         if not dotted.startswith(f"{path}."):
             continue
         head, _, rest = dotted.removeprefix(f"{path}.").partition(".")
-        section = head in fields and _struct(fields[head].type) is not None
+        section = head in fields and struct_of(fields[head].type) is not None
         if section and not rest:
             problems.append(f"{named}: is a section; set what is in it one by one, as {named}__<KEY>")
         elif head not in fields or (rest and not section):
@@ -104,25 +109,31 @@ def _strangers(path: str, fields: Mapping[str, Any], given: Mapping[str, str]) -
     return problems
 
 
-def _struct(kind: Any) -> type[Struct] | None:
+def struct_of(kind: Any) -> type[Struct] | None:
     """The struct behind a field's type, if it is one."""
     while typing.get_origin(kind) is typing.Annotated:
         kind = kind.__origin__
     return kind if isinstance(kind, type) and issubclass(kind, Struct) else None
 
 
-def _options(kind: Any) -> list[Any]:
+def options(kind: Any) -> list[Any]:
     """The plain types a field may have: annotations and unions taken apart."""
     if typing.get_origin(kind) is typing.Annotated:
-        return _options(kind.__origin__)
+        return options(kind.__origin__)
     if typing.get_origin(kind) in {typing.Union, types.UnionType}:
-        return [option for part in typing.get_args(kind) for option in _options(part)]
+        return [option for part in typing.get_args(kind) for option in options(part)]
     return [kind]
+
+
+def choices(kind: Any) -> list[str]:
+    """The values a setting may have, if they can be listed."""
+    found = [option for option in options(kind) if typing.get_origin(option) is typing.Literal]
+    return [str(choice) for option in found for choice in typing.get_args(option)]
 
 
 def _from_text(text: str, kind: Any) -> Any:
     """A variable's text as a value: JSON for lists and tables, else the text, which is then read by its type."""
-    origins = {typing.get_origin(option) or option for option in _options(kind)}
+    origins = {typing.get_origin(option) or option for option in options(kind)}
     if origins & {list, tuple, dict, set, frozenset}:
         try:
             return json.loads(text)
@@ -155,23 +166,21 @@ class _Decode:
 def _problem(named: str, error: msgspec.ValidationError, given: Any, kind: Any) -> str:
     reason, _, at = str(error).partition(" - at `$")
     where = re.sub(r"\[\.\.\.\]", "", at.rstrip("`"))
-    choices = [
-        c for option in _options(kind) if typing.get_origin(option) is typing.Literal for c in typing.get_args(option)
-    ]
-    if choices and isinstance(given, str):
-        near = suggestion(given, choices)
-        return f"{named}{where}: expected one of {', '.join(choices)}, got {_shown(given)}{near}"
+    names = choices(kind)
+    if names and isinstance(given, str):
+        near = suggestion(given, names)
+        return f"{named}{where}: expected one of {', '.join(names)}, got {_shown(given)}{near}"
     reason = re.sub(r", got `\w+`$", "", reason)
     reason = reason[:1].lower() + reason[1:].replace("`str`", "a text").replace("`int`", "a whole number").replace(
         "`float`", "a number"
     ).replace("`bool`", "true or false").replace("`array`", "a list").replace("`object`", "a table").replace(
         " | null", ""
     )
-    if Secret in _options(kind) or dict in {typing.get_origin(option) for option in _options(kind)}:
-        return f"{named}{where}: {reason}"
+    if {Secret, dict, tuple, list} & {typing.get_origin(option) or option for option in options(kind)}:
+        return f"{named}{where}: {reason}"  # what was given may be a secret, or hold one
     return f"{named}{where}: {reason}, got {_shown(given)}"
 
 
 def _shown(value: Any) -> str:
-    text = repr(value) if isinstance(value, str) else json.dumps(value, default=str)
+    text = repr(redact(value)) if isinstance(value, str) else json.dumps(value, default=str)
     return text if len(text) <= 60 else f"{text[:57]}…"
