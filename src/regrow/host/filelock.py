@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 
@@ -33,9 +33,13 @@ def try_lock(path: Path) -> int | None:
 
 
 @contextlib.asynccontextmanager
-async def locked(path: Path, *, every: float = 0.2) -> AsyncIterator[None]:
-    """Hold the lock; wait for it without blocking the loop."""
-    while (fd := try_lock(path)) is None:  # noqa: ASYNC110  (another process holds it: there is no event)
+async def locked(path: Path, *, every: float = 0.2, waiting: Callable[[], None] = lambda: None) -> AsyncIterator[None]:
+    """Hold the lock; wait for it without blocking the loop. `waiting` is called once if it has to be waited for."""
+    told = False
+    while (fd := try_lock(path)) is None:
+        if not told:
+            told = True
+            waiting()
         await asyncio.sleep(every)
     try:
         yield

@@ -24,7 +24,7 @@ PINNED = "2026.9.6"  # the version regrow is tested with
 LIMIT = 1200.0  # seconds for the whole installation; it usually takes one minute
 ROOM = 1_500_000_000  # bytes: the package (0.6 GB), its downloads and some air
 _VERSION = re.compile(r"\d{4}\.\d{1,2}\.\d{1,3}(?:-[0-9A-Za-z.-]{1,40})?")
-_FETCH = re.compile(r"npm http (?:fetch|cache) (?:GET )?\S*?([^/\s]+?)(?:-\d[^/\s]*)?\.tgz")
+_FETCH = re.compile(r"npm http (?:fetch|cache) (?:GET \d+ )?\S*?([^/\s]+?)(?:-\d[^/\s]*)?\.tgz")
 _NETWORK = ("ENOTFOUND", "ETIMEDOUT", "ECONNRESET", "ECONNREFUSED", "EAI_AGAIN", "ERR_SOCKET_TIMEOUT", "ENETUNREACH")
 
 
@@ -36,6 +36,7 @@ class Progress(Struct, frozen=True):
     done: int = 0
 
 
+_WAITING = Progress("wait", "waiting for another installation to end")
 Report = Callable[[Progress], None]
 
 
@@ -68,8 +69,7 @@ async def install(
     found = await asyncio.to_thread(_present, root, version, node)
     if found:
         return found
-    progress(Progress("wait", "waiting for another installation to end"))
-    async with locked(root / ".lock"):
+    async with locked(root / ".lock", waiting=lambda: progress(_WAITING)):
         found = await asyncio.to_thread(_present, root, version, node)
         return found or await _install(version, root, progress, node)
 
