@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any
 
 import httpx2
@@ -293,6 +294,41 @@ async def test_the_probes(gateway: Subject) -> None:
             assert started.json()["uptimeMs"] >= 0
         unknown = await http.get(f"{gateway.http}/nonsense")
         assert (unknown.status_code, "html" in unknown.headers["content-type"]) == (200, True)
+
+
+# ── booting ──
+
+
+@pytest.fixture(params=["fake-4", REAL[0]])
+async def booting_gateway(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
+    """A gateway whose process was just started."""
+    if request.param.startswith("fake"):
+        async with FakeGateway(boot_time=0.5) as fake:
+            yield Subject(fake.url, fake.token or "", fake.state_dir, fake.pid, False)
+        return
+    async with request.getfixturevalue("real_gateway")(CURRENT, wait=False) as real:
+        yield Subject(real.url, real.token, str(real.state_dir), real.pid, False)
+
+
+async def test_while_booting_it_lives_says_so_and_asks_for_patience(booting_gateway: Subject) -> None:
+    refused: set[tuple[str, float | None]] = set()
+    looks: set[tuple[int, int, str]] = set()
+    async with httpx2.AsyncClient(trust_env=False) as http:
+        while True:
+            with suppress(TransportError, httpx2.TransportError):
+                live = await http.get(f"{booting_gateway.http}/healthz")
+                start = (await http.get(f"{booting_gateway.http}/startupz")).json()
+                looks.add((live.status_code, 200 if start["ok"] else 503, start["status"]))
+                try:
+                    async with booting_gateway.client():
+                        break
+                except HandshakeError as error:
+                    if not error.retryable:
+                        raise
+                    refused.add((error.code, error.retry_after))
+            await asyncio.sleep(0.02)
+    assert ("UNAVAILABLE", 0.5) in refused
+    assert (200, 503, "starting") in looks
 
 
 # ── restarting in place ──

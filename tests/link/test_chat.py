@@ -67,6 +67,10 @@ def test_older_and_smaller_deltas_work_too() -> None:
     assert lonely("delta", deltaText="!") == delta("!")
     assert lonely("delta", deltaText="?") == delta("?")
     assert lonely("delta") == []
+    assert Chat()("delta", message={"content": "plain"}) == delta("plain")
+    assert Chat()("delta", message={"text": "bare"}) == delta("bare")
+    blocks = [{"thinking": "hm"}, 7, {"type": "image"}, {"content": "so"}]
+    assert Chat()("delta", message={"content": blocks}) == delta("hm\nso")
 
 
 def test_the_first_end_of_a_run_wins() -> None:

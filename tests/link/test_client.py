@@ -186,6 +186,27 @@ async def test_hanging_up_on_a_hung_gateway_takes_no_longer_than_it_must(
     assert link.is_closed
 
 
+async def test_being_cancelled_while_hanging_up_hangs_up_hard(gateway: FakeGateway) -> None:
+    link = client(gateway)
+
+    async def use() -> None:
+        async with link:
+            await gateway.become("hung")
+            await link.close()
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(use(), 0.1)
+    assert await link.wait_closed() == (1006, "")
+
+
+async def test_a_call_on_a_line_that_just_broke_ends_with_the_reason(gateway: FakeGateway) -> None:
+    async with client(gateway) as link:
+        assert link._ws is not None
+        link._ws.transport.abort()
+        with pytest.raises(TransportError, match=r"health: the connection .* ended \(1006\)"):
+            await link.call("health")
+
+
 # ── events ──
 
 

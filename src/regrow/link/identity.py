@@ -49,7 +49,7 @@ class Identity:
         Raises:
             Fatal: It is missing, readable by others, or holds no Ed25519 key. The file is left as it is.
         """
-        path = Path(path)
+        path = Path(path).expanduser()
         return cls(_parse(path, _read_private(path)))
 
     @classmethod
@@ -61,7 +61,7 @@ class Identity:
         Raises:
             Fatal: As for `load`, or the file could not be created.
         """
-        path = Path(path)
+        path = Path(path).expanduser()
         if not path.exists() and not path.is_symlink():
             try:
                 path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
