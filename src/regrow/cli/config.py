@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from regrow.cli.place import Place, json_option, placed
-from regrow.cli.words import paint, remark, say, show_json
+from regrow.cli.words import clock, paint, remark, say, show_json
 
 
 @click.group("config")
@@ -51,6 +51,27 @@ def schema() -> int:
 def path(place: Place) -> int:
     """Where the configuration file is looked for; it need not exist."""
     say(str(place.file))
+    return 0
+
+
+@command.command("kept")
+@placed
+@json_option
+def kept(place: Place, *, as_json: bool) -> int:
+    """The openclaw.json files that a gateway has served, newest first; `regrow doctor` can put one back.
+
+    Exit code: 0, also when there is none yet.
+    """
+    from regrow.act.settings import ConfigStore
+
+    found = ConfigStore(place.state / "kept").kept()[::-1]
+    if as_json:
+        show_json([{"digest": k.digest, "version": k.version, "at": round(k.at * 1000), "path": k.path} for k in found])
+        return 0
+    for one in found:
+        say(f"{one.digest[:12]}  OpenClaw {one.version:<12} {clock(one.at * 1000)}  {one.path}")
+    if not found:
+        say("none yet; one is stored whenever a gateway becomes ready with it")
     return 0
 
 

@@ -42,10 +42,8 @@ class Place(NamedTuple):
     @property
     def file(self) -> Path:
         """The configuration file, whether it exists or not."""
-        from regrow.host import paths
-
         named = self.config or (Path(os.environ["REGROW_CONFIG"]) if os.environ.get("REGROW_CONFIG") else None)
-        return (named or paths.config_file()).expanduser().absolute()
+        return (named or _usual_file()).expanduser().absolute()
 
     def load(self, **overrides: Any) -> Loaded:
         """The whole configuration.
@@ -71,6 +69,11 @@ class Place(NamedTuple):
         return paths.socket_path(self.state)
 
     @property
+    def journal(self) -> Path:
+        """The keeper's memory."""
+        return self.state / "journal.db"
+
+    @property
     def option(self) -> str:
         """What to add to a command so that it means this keeper."""
         config = f" --config {self.config}" if self.config else ""
@@ -89,6 +92,16 @@ class Place(NamedTuple):
         except ValueError as error:
             raise ConfigError([f"{file}: is not valid TOML: {error}"]) from error
         return file, table if isinstance(table, dict) else {}
+
+
+def _usual_file() -> Path:
+    """What `config.load.default_path` says, without importing what reading a configuration takes."""
+    home = os.environ.get("REGROW_HOME")
+    if home:
+        return Path(home).expanduser().absolute() / "config.toml"
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("regrow", appauthor=False)) / "config.toml"
 
 
 def placed(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,0 +1,83 @@
+"""`regrow logs`: what the gateway printed, or what regrow wrote about its own work."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from regrow.cli.place import Place, placed
+from regrow.cli.words import complain, say
+
+EVERY = 0.3  # seconds between two looks at a growing file
+
+
+@click.command("logs")
+@placed
+@click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
+@click.option("-n", "--lines", type=click.IntRange(0, 100_000), default=100, show_default=True, help="How many lines.")
+@click.option("--regrow", "own", is_flag=True, help="regrow's own log instead of the gateway's output.")
+@click.option("--path", "only_path", is_flag=True, help="Print where the file lies and end.")
+def command(place: Place, *, follow: bool, lines: int, own: bool, only_path: bool) -> int:
+    """What the gateway printed; works whether or not a keeper runs. Secrets in it are hidden.
+
+    Only a gateway that regrow started prints to where regrow can read; a service's output is in its own journal.
+
+    Exit code: 0, 69 if there is nothing to read.
+    """
+    file = place.state / "logs" / "regrow.log" if own else _gateway_log(place.state)
+    if only_path:
+        say(str(file))
+        return 0
+    if not file.is_file() and not follow:
+        what = "regrow has not written a log" if own else "no gateway was started by regrow"
+        complain(f"{what} here ({file}); `regrow status{place.option}` tells what runs")
+        return 69
+    _print(file, lines)
+    if follow:
+        try:
+            _follow(file)
+        except KeyboardInterrupt:
+            return 0
+    return 0
+
+
+def _gateway_log(state: Path) -> Path:
+    from regrow.host.lives import recall
+
+    life = recall(state)
+    return Path(life.log) if life is not None and life.log else state / "logs" / "gateway.log"
+
+
+def _print(file: Path, lines: int) -> None:
+    from regrow.config.redaction import redact
+    from regrow.host.output import last_lines
+
+    for line in last_lines(file, lines) if lines else ():
+        say(redact(line))
+
+
+def _follow(file: Path) -> None:
+    from regrow.config.redaction import redact
+    from regrow.host.output import Tail
+
+    tail = Tail(file, backlog=0 if file.is_file() else None)
+    identity = _identity(file)
+    while True:
+        for line in tail.read():
+            say(redact(line))
+        time.sleep(EVERY)
+        if (now := _identity(file)) != identity:  # a new start began a new file
+            for line in tail.read(final=True):
+                say(redact(line))
+            tail.close()
+            tail, identity = Tail(file), now
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

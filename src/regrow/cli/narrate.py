@@ -1,0 +1,152 @@
+"""Turns an event into a line for a person: what happened, what regrow does about it, what they may do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from regrow.cli.words import clock, paint, span
+
+Data = dict[str, Any]
+
+
+class Line(NamedTuple):
+    """A text and how loud it is: `good`, `warn`, `bad`, `dim` or "" for the usual."""
+
+    text: str
+    mood: str = ""
+
+
+_ACTIONS = {
+    "start": "starting the gateway",
+    "restart-in-place": "restarting the gateway inside its process",
+    "terminate": "telling the gateway to end",
+    "kill": "killing the gateway, which did not end by itself",
+    "continue": "letting the stopped gateway run again",
+    "revive": "waking the gateway, which lives without listening",
+    "reload": "having the gateway read its settings again",
+    "doctor": "letting OpenClaw's doctor repair openclaw.json",
+    "restore-config": "putting back an openclaw.json that worked",
+}
+_PHASES = {
+    "stopped": Line("stopped; it stays so until `regrow start`", "warn"),
+    "starting": Line("starting"),
+    "running": Line("running", "good"),
+    "reconnecting": Line("its connection is gone; dialling again", "warn"),
+    "stopping": Line("finishing what it is at, then it ends"),
+    "backoff": Line("it ended by itself; it is started again in a moment", "warn"),
+    "quarantine": Line("it keeps failing to start; it is tried rarely from now on: `regrow logs` tells why", "bad"),
+    "held": Line("starting it cannot help until something changes: `regrow check` tells what", "bad"),
+    "foreign": Line("somebody else holds its port or its files: `regrow status` tells who", "bad"),
+}
+
+
+def tell(type_: str, data: Data) -> Line | None:
+    """The line for an event, or None if no person needs it."""
+    if type_ in _QUIET or type_.startswith("fact:"):
+        return None
+    if type_.startswith("action:"):
+        return _action(type_.removeprefix("action:"), data)
+    if type_.startswith("episode:"):
+        return _episode(type_.removeprefix("episode:"), data)
+    speak = _TELLERS.get(type_)
+    return speak(data) if speak else Line(f"{type_}{_pairs(data)}", "dim")
+
+
+def printed(line: Line, at_ms: float | None = None) -> str:
+    """The line as it is printed, with its time if one is given."""
+    text = paint(line.text, line.mood) if line.mood else line.text
+    return text if at_ms is None else f"{paint(clock(at_ms), 'dim')}  {text}"
+
+
+def _action(stage: str, data: Data) -> Line | None:
+    kind = str(data.get("action") or data.get("kind") or "")
+    doing = _ACTIONS.get(kind, kind)
+    reason = f" ({data['reason']})" if data.get("reason") else ""
+    detail = str(data.get("detail") or "")
+    match stage:
+        case "intended":
+            return Line(f"{doing}{reason}") if kind in _ACTIONS else None
+        case "would":
+            return Line(f"dry run: this would be {doing}{reason}{f': {detail}' if detail else ''}", "blue")
+        case "refused":
+            return Line(f"not {doing}: {detail or data.get('by', '')}", "warn")
+        case "failed":
+            return Line(f"{doing} failed: {detail or data.get('by', '')}", "bad")
+        case _:
+            return None  # "done" means carried out; what became of it is told by what is seen next
+
+
+def _episode(stage: str, data: Data) -> Line:
+    what = f"{data.get('domain', '')} {data.get('subject', '')}: {data.get('evidence', '')}"
+    match stage:
+        case "opened":
+            return Line(f"trouble with {what}", "warn")
+        case "escalated":
+            return Line(f"a person is needed for {what}; see `regrow status`", "bad")
+        case _:
+            how = "was cured" if data.get("state") == "cured" else "is over"
+            opened, closed = data.get("openedAt"), data.get("closedAt")
+            took = f" after {span(closed - opened)}" if opened and closed else ""
+            return Line(f"trouble with {data.get('domain', '')} {data.get('subject', '')} {how}{took}", "good")
+
+
+def _status(data: Data) -> Line | None:
+    line = _PHASES.get(str(data.get("phase")))
+    if data.get("phase") in {"running", "starting"}:
+        return None  # `gateway:ready` says it with its time; the start itself is an action
+    return line
+
+
+def _ready(data: Data) -> Line:
+    version = f"OpenClaw {data['version']} " if data.get("version") else "the gateway "
+    took = f" after {data['took']:.1f} s" if isinstance(data.get("took"), int | float) else ""
+    return Line(f"{version}is ready{took}", "good")
+
+
+def _exit(data: Data) -> Line:
+    code = data.get("code")
+    how = "its code is unknown" if code is None else (f"signal {-code}" if code < 0 else f"code {code}")
+    if data.get("expected"):
+        return Line(f"the gateway (pid {data.get('pid')}) has ended: {how}")
+    return Line(f"the gateway (pid {data.get('pid')}) ended by itself: {how}; `regrow logs` has its last words", "warn")
+
+
+def _withheld(data: Data) -> Line:
+    until = f" until {clock(data['until'] * 1000)}" if isinstance(data.get("until"), int | float) else ""
+    kind = str(data.get("key") or data.get("action") or "")
+    return Line(f"not now{until}: {_ACTIONS.get(kind, kind)}: {data.get('detail') or data.get('by', '')}", "warn")
+
+
+def _output(data: Data) -> Line:
+    repeated = f" (again, {data['repeated']} times)" if data.get("repeated") else ""
+    return Line(f"the gateway says: {data.get('text', '')}{repeated}", "dim")
+
+
+def _changed(data: Data) -> Line:
+    topics = ", ".join(map(str, data.get("topics") or ())) or "its settings"
+    warnings = "; ".join(map(str, data.get("warnings") or ()))
+    return Line(f"changed: {topics}{f' ({warnings})' if warnings else ''}", "warn" if warnings else "")
+
+
+_QUIET = frozenset({"reply", "channel:status"})
+_TELLERS: dict[str, Callable[[Data], Line | None]] = {
+    "status": _status,
+    "gateway:ready": _ready,
+    "gateway:output": _output,
+    "exit": _exit,
+    "runtime:changed": _changed,
+    "withheld": _withheld,
+    "action:withheld": _withheld,
+    "fault": lambda data: Line(f"regrow contradicts itself, please report this: {data.get('what', '')}", "bad"),
+    "config:doctored": lambda data: Line(f"openclaw.json was repaired; undo is in {data.get('undo', '')}", "good"),
+    "trouble": lambda data: Line(f"trouble: {data.get('what', '')}", "bad"),
+    "error": lambda data: Line(f"error: {data.get('message') or data.get('what') or data.get('error', '')}", "bad"),
+    "say": lambda data: Line(str(data.get("text", ""))),
+    "events:skipped": lambda data: Line(f"{data.get('count', 'some')} events came too fast and are not shown", "dim"),
+}
+
+
+def _pairs(data: Data) -> str:
+    shown = [f"{key}={value}" for key, value in data.items() if isinstance(value, str | int | float | bool)]
+    return f" {' '.join(shown)}"[:300] if shown else ""
