@@ -51,7 +51,8 @@ class History:
         Args:
             after_id: The last id already known.
             limit: How many at most.
-            types: Only these; `gateway:*` means all that begin so. All if empty.
+            types: Only these; `gateway:*` means all that begin so. If empty, all but the facts (`fact:*`) that
+                decisions were made from.
         """
         wanted, values = _types(types)
         return self._events(f"WHERE id > ? {wanted} ORDER BY id LIMIT ?", (after_id, *values, limit))
@@ -93,7 +94,7 @@ class History:
 def _types(types: Collection[str]) -> tuple[str, tuple[str, ...]]:
     """The condition and its values. GLOB's own wildcards are matched literally, except a final star."""
     if not types:
-        return "", ()
+        return "AND type NOT GLOB 'fact:*'", ()
     patterns = tuple(
         "".join(f"[{c}]" if c in "*?[" else c for c in t.removesuffix("*")) + ("*" if t.endswith("*") else "")
         for t in types
