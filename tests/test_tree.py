@@ -11,14 +11,23 @@ ROOT = Path(__file__).parent.parent
 TREES = {"src": 400, "tools": 400, "benchmarks": 400, "tests": 700}
 FUNCTION = 60
 VAGUE = ("Manager", "Helper", "Util", "Utils", "Handler", "Service")
-FORBIDDEN = ("registry." + "npmjs", "pypi." + "org", "files." + "pythonhosted", "deb." + "debian", "/work" + "/", "shared" + "/")
+FORBIDDEN = (
+    "registry." + "npmjs",
+    "pypi." + "org",
+    "files." + "pythonhosted",
+    "deb." + "debian",
+    "/work" + "/",
+    "shared" + "/",
+)
 
 
 def tracked() -> list[Path]:
     done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
     names = done.stdout.split("\0") if done.returncode == 0 else []
     files = [ROOT / name for name in names if name]
-    return [file for file in files if file.is_file()] or [file for tree in TREES for file in (ROOT / tree).rglob("*.py")]
+    return [file for file in files if file.is_file()] or [
+        file for tree in TREES for file in (ROOT / tree).rglob("*.py")
+    ]
 
 
 SOURCES = sorted(file for file in tracked() if file.suffix == ".py")
@@ -63,7 +72,9 @@ def test_only_two_places_swallow_any_exception(file: Path) -> None:
         return
     for node in ast.walk(ast.parse(file.read_text())):
         broad = isinstance(node, ast.ExceptHandler) and isinstance(node.type, ast.Name)
-        assert not (broad and node.type.id in {"Exception", "BaseException"} and not raises(node)), f"line {node.lineno}"
+        assert not (broad and node.type.id in {"Exception", "BaseException"} and not raises(node)), (
+            f"line {node.lineno}"
+        )
 
 
 def raises(node: ast.AST) -> bool:
@@ -83,6 +94,10 @@ def test_no_address_of_a_registry_and_no_private_path_is_written_down() -> None:
 
 def test_every_room_is_named_in_the_architecture_page() -> None:
     page = (ROOT / "docs" / "how-it-is-built.md").read_text()
-    rooms = {file.parent.name for file in SOURCES if file.is_relative_to(ROOT / "src" / "regrow") and file.name == "__init__.py"}
+    rooms = {
+        file.parent.name
+        for file in SOURCES
+        if file.is_relative_to(ROOT / "src" / "regrow") and file.name == "__init__.py"
+    }
     missing = [room for room in sorted(rooms - {"regrow"}) if f"`{room}/`" not in page]
     assert not missing

@@ -65,7 +65,7 @@ def install_regrow(python: Path, *, editable: bool) -> None:
 
 def pip(python: Path) -> list[str]:
     """The command line of the environment's own pip."""
-    return [str(python), "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input"]
+    return [str(python), "-m", "pip", "-qq", "--disable-pip-version-check", "--no-input"]
 
 
 def run(argv: list[str]) -> None:
