@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 import ssl
 from typing import Any
 
@@ -77,8 +78,14 @@ async def dial(address: Address, tls: ssl.SSLContext | None) -> Connection:
         raise TransportError(f"{address}: the line broke, or this is no HTTP server") from error
     except InvalidHandshake as error:
         raise HandshakeError(f"{address}: no gateway here: {error}", code="NOT_A_GATEWAY") from error
+    except ssl.SSLError as error:
+        why = getattr(error, "verify_message", "") or error.reason or "it does not speak TLS"
+        raise HandshakeError(f"{address}: no trusted encryption: {why}; see the tls argument", code="TLS") from error
+    except socket.gaierror as error:
+        raise TransportError(f"{address}: {error.strerror}") from error
     except OSError as error:
-        raise TransportError(f"{address}: {os.strerror(error.errno) if error.errno else error}") from error
+        why = os.strerror(error.errno) if error.errno else str(error) or "the line broke while it was opened"
+        raise TransportError(f"{address}: {why}") from error
     assert isinstance(ws, Connection)  # noqa: S101  (what create_connection asked for)
     return ws
 
