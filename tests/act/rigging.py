@@ -83,7 +83,9 @@ class Stage:
     def posted(self, kind: type) -> list[Any]:
         return [fact for fact in self.facts if isinstance(fact, kind)]
 
-    async def wait_for(self, kind: type, count: int = 1, within: float = 10.0, where: Callable[[Any], bool] = bool) -> Any:
+    async def wait_for(
+        self, kind: type, count: int = 1, within: float = 10.0, where: Callable[[Any], bool] = bool
+    ) -> Any:
         """The newest fact of a kind, once there are so many of them."""
         async with asyncio.timeout(within):
             while len(found := [fact for fact in self.posted(kind) if where(fact)]) < count:
