@@ -10,6 +10,7 @@ from regrow.act.child import signal_restart
 from regrow.act.world import World
 from regrow.config.redaction import redact
 from regrow.host.launch import restart_signal
+from regrow.link.client import GatewayClient
 from regrow.model.actions import Reload, RestartInPlace
 from regrow.model.errors import GatewayError, Refused, TransportError
 from regrow.model.gateway import Mode, Process
@@ -39,13 +40,13 @@ async def restart_in_place(world: World, action: RestartInPlace) -> Verdict:
     params: dict[str, Any] = {"reason": redact(action.reason)[:200]}
     if action.skip_drain:
         params["skipDeferral"] = True
+    client = world.line.client if world.line is not None else None
     try:
         answer = _mapping(await world.call(REQUEST, params, 12.0))
     except GatewayError as error:
         return _declined(world, error)
     except TransportError:
-        line = world.line
-        if line is not None and line.client is None and line.diagnostics.last_socket_close_code == SERVICE_RESTART:
+        if await _left_to_restart(client):
             return Verdict(result="done", detail="it went down for the restart before it answered")
         raise
     status = str(answer.get("status", "accepted"))
@@ -127,6 +128,7 @@ def _reload_old(world: World) -> Verdict:
 async def _wait_applied(world: World) -> Verdict | None:
     """Give the gateway's own hot reload its time. None once what is on disk runs."""
     paths: list[str] = []
+    client = world.line.client if world.line is not None else None
     try:
         async with asyncio.timeout(HOT_WITHIN):
             while True:
@@ -143,11 +145,16 @@ async def _wait_applied(world: World) -> Verdict | None:
     except (TransportError, Refused) as error:
         if isinstance(error, Refused) and error.by != "link":
             raise
-        if world.line is not None and world.line.diagnostics.last_socket_close_code == SERVICE_RESTART:
+        if await _left_to_restart(client):
             return Verdict(result="done", detail="the gateway restarts by itself to apply what had changed")
         raise
     what = ", ".join(paths[:8]) or "openclaw.json"
     return Verdict(result="failed", detail=f"restart-needed: {what} changed and is not applied while it runs")
+
+
+async def _left_to_restart(client: GatewayClient | None) -> bool:
+    """Whether the connection ended because the gateway restarts."""
+    return client is not None and client.is_closed and (await client.wait_closed())[0] == SERVICE_RESTART
 
 
 async def _needs_restart(world: World, paths: list[str]) -> bool:
