@@ -121,6 +121,27 @@ def leave(code: int, words: str) -> NoReturn:
 
 async def serve(port: int, boot: dict[str, Any]) -> int:
     """Listen until told to end; give the exit code."""
+    gateway = _gateway(port, boot)
+    ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    work = _obey(gateway, boot, ended)
+    try:
+        async with gateway:
+            say(f"http server listening (0 plugins; {boot.get('before', 0):.1f}s)")
+            await gateway.wait_for("ready")
+            say("ready")
+            loop = asyncio.get_running_loop()
+            faults = [loop.call_later(boot[key], act) for key, act in _faults(boot, ended).items() if key in boot]
+            code = await ended
+            for timer in faults:
+                timer.cancel()
+            for task in work:
+                task.cancel()
+    except OSError as error:
+        leave(1, f"another gateway instance is already listening on ws://127.0.0.1:{port}: {error}")
+    return code
+
+
+def _gateway(port: int, boot: dict[str, Any]) -> Any:
     from regrow.testing import FakeGateway
 
     class Gateway(FakeGateway):
@@ -134,18 +155,21 @@ async def serve(port: int, boot: dict[str, Any]) -> int:
         def config_valid(self, _: bool) -> None:
             return
 
-    old = boot.get("protocol", 4) < 4
-    token = os.environ.get("OPENCLAW_GATEWAY_TOKEN")
     gateway = Gateway(
-        token=token, port=port, protocol=boot.get("protocol", 4), version=boot.get("version"), state_dir=str(STATE),
-        boot_time=boot.get("boot", 0.0), restart_time=boot.get("restart", 0.05), tick=boot.get("tick", 30.0),
+        token=os.environ.get("OPENCLAW_GATEWAY_TOKEN"), port=port, protocol=boot.get("protocol", 4),
+        version=boot.get("version"), state_dir=str(STATE), boot_time=boot.get("boot", 0.0),
+        restart_time=boot.get("restart", 0.05), tick=boot.get("tick", 30.0),
     )  # fmt: skip
     for method, answer in boot.get("answers", {}).items():
         gateway.on(method, answer)
     gateway.active_work = boot.get("active", 0)
     gateway.suppressed = tuple(boot.get("suppressed", ()))
+    return gateway
+
+
+def _obey(gateway: Any, boot: dict[str, Any], ended: asyncio.Future[int]) -> set[asyncio.Task[None]]:
+    """Do on each signal what a gateway of this version does; the set holds what is under way."""
     loop = asyncio.get_running_loop()
-    ended: asyncio.Future[int] = loop.create_future()
     work: set[asyncio.Task[None]] = set()
 
     def on(number: signal.Signals, act: Any) -> None:
@@ -183,23 +207,13 @@ async def serve(port: int, boot: dict[str, Any]) -> int:
         sys.stderr.write("Debugger listening on ws://127.0.0.1:9229/scripted\n")
         sys.stderr.flush()
 
+    old = boot.get("protocol", 4) < 4
     on(signal.SIGTERM, terminate)
     on(signal.SIGINT, terminate)
     on(signal.SIGUSR1, restart if old else debugger)
     if not old:
         on(signal.SIGUSR2, restart)
-    try:
-        async with gateway:
-            say(f"http server listening (0 plugins; {boot.get('before', 0):.1f}s)")
-            await gateway.wait_for("ready")
-            say("ready")
-            faults = [loop.call_later(boot[key], act) for key, act in _faults(boot, ended).items() if key in boot]
-            code = await ended
-            for fault in faults:
-                fault.cancel()
-    except OSError as error:
-        leave(1, f"another gateway instance is already listening on ws://127.0.0.1:{port}: {error}")
-    return code
+    return work
 
 
 def _faults(boot: dict[str, Any], ended: asyncio.Future[int]) -> dict[str, Any]:
