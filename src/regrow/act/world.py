@@ -133,6 +133,11 @@ class World:
         self.use(found)
         return found
 
+    @property
+    def known_installation(self) -> Installation | None:
+        """The OpenClaw that was found, without a search."""
+        return self._installation
+
     def use(self, installation: Installation) -> None:
         """Run this one from now on."""
         self._installation, self._stamp, self._launch = installation, _stamp(installation), None

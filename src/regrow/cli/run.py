@@ -16,6 +16,9 @@ from regrow.cli.words import remark, say
 from regrow.model.errors import Fatal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from regrow.config.load import Loaded
     from regrow.config.schema import Config
 
 SANDBOX = "sandbox"  # the keeper's name unless told otherwise: its own state, socket and journal
@@ -43,21 +46,28 @@ def command(
 
     Exit code: 0 stopped, 69 the gateway cannot be had, 75 try again, 78 the configuration has problems.
     """
+    from msgspec.structs import replace
+
     if sandbox and place.name is None:
         place = place._replace(name=SANDBOX)
-    loaded = place.load(
-        regrow__dry_run=True if dry_run else None,
-        regrow__leave_running=True if leave_running else None,
-        regrow__log_format=log_format,
-    )
+
+    def settings() -> Loaded:
+        loaded = place.load(
+            regrow__dry_run=True if dry_run else None,
+            regrow__leave_running=True if leave_running else None,
+            regrow__log_format=log_format,
+        )
+        return replace(loaded, config=_boxed(loaded.config)) if sandbox else loaded
+
+    loaded = settings()
     for warning in loaded.warnings:
         remark(warning)
-    config = _boxed(loaded.config) if sandbox else loaded.config
+    config = loaded.config
     # trying things out must work on a machine with nothing; anything else is installed on request only
     config = _with_openclaw(config, bring=bring if bring is not None else sandbox or managed, managed=managed)
     if sandbox:
         _explain_sandbox(config, place)
-    return _keep(config, place)
+    return _keep(config, place, lambda: settings().config)
 
 
 def _boxed(config: Config) -> Config:
@@ -119,9 +129,10 @@ def _explain_sandbox(config: Config, place: Place) -> None:
     say("to tend your own:       regrow check, then regrow run")
 
 
-def _keep(config: Config, place: Place) -> int:
+def _keep(config: Config, place: Place, reload: Callable[[], Config]) -> int:
     from regrow.cli.voice import Voice
     from regrow.daemon import Daemon
+    from regrow.daemon.place import place_of
 
     log = _log_to(config, place.state)
     voice = Voice(as_json=config.regrow.log_format == "json")
@@ -130,7 +141,7 @@ def _keep(config: Config, place: Place) -> int:
         async with asyncio.TaskGroup() as tasks:
             ticking = tasks.create_task(voice.tick())
             daemon = Daemon(
-                config, paths=place, dry_run=config.regrow.dry_run, leave_running=config.regrow.leave_running,
+                config, paths=place_of(config), dry_run=config.regrow.dry_run, leave_running=config.regrow.leave_running,
                 say=voice.hear,
             )  # fmt: skip
             try:

@@ -115,15 +115,15 @@ def action_intended(s: Supervision, fact: Intended, scene: Scene) -> Supervision
     """Attempts are booked when they are made, not when they worked."""
     at, action = scene.at, fact.action
     match action:
-        case Start() if not action.human:
-            return replace(s, governor=booked(s.governor, at))
+        case Start():
+            return replace(s, governor=booked(s.governor, at, action.reason, human=action.human))
         case Terminate() | Kill() if s.stopping is not None:
             return replace(s, stopping=replace(s.stopping, tried_at=at))
         case Capture() if s.stopping is not None:
             return replace(s, stopping=replace(s.stopping, captured=True))
         case RestartInPlace() if s.restart is not None:
             restart = replace(s.restart, stage="in-place", since=at, lost=False, old_boot=scene.view.boot_id)
-            governor = s.governor if action.human else booked(s.governor, at)
+            governor = booked(s.governor, at, action.reason, human=action.human)
             return replace(s, restart=restart, governor=governor)
         case Continue():
             return replace(s, hang=replace(s.hang, continued=(*s.hang.continued, at)[-10:], stopped_first=None))

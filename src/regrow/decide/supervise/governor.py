@@ -35,6 +35,7 @@ class Governor(Struct, frozen=True, kw_only=True, omit_defaults=True):
         quarantined: It is tried rarely.
         booked: When the last automatic start was booked.
         executed, suppressed: Totals for people and metrics.
+        last_reason: Why it was last started or restarted.
     """
 
     level: int = 0
@@ -48,6 +49,7 @@ class Governor(Struct, frozen=True, kw_only=True, omit_defaults=True):
     booked: float | None = None
     executed: int = 0
     suppressed: int = 0
+    last_reason: str = ""
 
 
 def became_ready(g: Governor, at: float) -> Governor:
@@ -114,9 +116,16 @@ def ended_on_purpose(g: Governor, at: float) -> Governor:
     return replace(decayed(g, at), ready_since=None)
 
 
-def booked(g: Governor, at: float) -> Governor:
-    """An automatic start is about to be made. Booked when attempted, not when it worked."""
-    return replace(g, booked=at, executed=g.executed + 1)
+def booked(g: Governor, at: float, reason: str, *, human: bool = False) -> Governor:
+    """A start or restart is about to be made: booked when attempted, not when it worked.
+
+    Args:
+        g: What was known before.
+        at: Now.
+        reason: For people.
+        human: It was asked for; it does not make an automatic one wait.
+    """
+    return replace(g, booked=g.booked if human else at, executed=g.executed + 1, last_reason=reason)
 
 
 def suppressed(g: Governor) -> Governor:

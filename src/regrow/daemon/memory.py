@@ -1,0 +1,72 @@
+"""What the engine remembers over our own restarts: failures, budgets, what was learned, what a person allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from regrow.decide.domains.settings import Repairs
+from regrow.decide.engine import State
+from regrow.decide.supervise.governor import Governor
+from regrow.decide.supervise.state import Supervision
+
+
+class Memory(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The part of the state that must not be lost with us."""
+
+    governor: Governor = Governor()
+    kills: tuple[float, ...] = ()
+    killed: bool = False
+    took: tuple[float, ...] = ()
+    took_version: str = ""
+    in_place: int = 0
+    repairs: Repairs = Repairs()
+
+
+def memory_of(state: State) -> Memory:
+    """What is to be written down."""
+    s: Supervision = state.domains["liveness"]
+    return Memory(
+        governor=s.governor, kills=s.kills, killed=s.killed, took=s.took, took_version=s.took_version,
+        in_place=s.in_place, repairs=replace(state.domains["settings"], wanted=None),
+    )  # fmt: skip
+
+
+def recalled(state: State, path: Path, now: float) -> tuple[State, str]:
+    """The state with what an earlier life wrote down.
+
+    Args:
+        state: The first state.
+        path: The memory file.
+        now: A clock set back in between must not freeze us: times in the future are taken as now.
+
+    Returns:
+        The state, and a problem to tell people, or "".
+    """
+    try:
+        memory = msgspec.json.decode(path.read_bytes(), type=Memory)
+    except FileNotFoundError:
+        return state, ""
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return state, f"{path} cannot be read ({error}); failures of earlier lives are forgotten"
+    g = memory.governor
+    governor = replace(
+        g,
+        # while we were away nobody saw it serve: that time neither calms nor counts against it
+        ready_since=None,
+        level_at=min(g.level_at, now),
+        booked=None if g.booked is None else min(g.booked, now),
+        boots=tuple(min(t, now) for t in g.boots),
+        not_before=min(g.not_before, now + 360.0),
+    )
+    s: Supervision = state.domains["liveness"]
+    s = replace(
+        s, governor=governor, kills=tuple(min(t, now) for t in memory.kills), killed=memory.killed,
+        took=memory.took, took_version=memory.took_version, in_place=memory.in_place,
+    )  # fmt: skip
+    domains: dict[str, Any] = {**state.domains, "liveness": s, "settings": memory.repairs}
+    return replace(state, domains=domains), ""

@@ -1,0 +1,119 @@
+"""Chores beside the deciding: the lease's heartbeat, the status file, the memory, the journal's size, the watchdog."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from regrow.daemon.memory import Memory
+from regrow.host.notify import notify, watchdog_interval
+from regrow.model.errors import RegrowError
+from regrow.model.facts import OwnerSeen
+
+if TYPE_CHECKING:
+    from regrow.daemon.wiring import Daemon
+
+BEAT = 10.0
+RETAIN = 3600.0
+SETTLE = 0.2  # several changes at once are one status file
+
+
+class Upkeep:
+    """Runs the chores of one keeper."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+        self._changed = asyncio.Event()
+        self._want = asyncio.Queue[tuple[Literal["running", "stopped"], float, str]]()
+        self.wanted: tuple[str, float] | None = None
+        self._watchdog_at = 0.0
+
+    def changed(self) -> None:
+        """The status file is out of date."""
+        self._changed.set()
+
+    def want_changed(self, want: Literal["running", "stopped"], at: float, by: str) -> None:
+        """What a person wants has changed: it must outlive us."""
+        self._want.put_nowait((want, at, by))
+
+    def write_memory(self, memory: Memory) -> None:
+        """Write it down at once: small, and no wait for the disk."""
+        path = self._daemon.place.memory
+        fresh = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            try:
+                os.write(handle, msgspec.json.encode(memory))
+            finally:
+                os.close(handle)
+            fresh.replace(path)
+        except OSError as error:
+            self._daemon._publish("trouble", {"what": f"{path} cannot be written: {error.strerror or error}"})  # noqa: SLF001
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._beat())
+            tasks.create_task(self._status_file())
+            tasks.create_task(self._desires())
+            tasks.create_task(self._retain())
+            tasks.create_task(self._watchdog())
+
+    async def _beat(self) -> None:
+        """Hold the lease; without it we only watch."""
+        daemon = self._daemon
+        while True:
+            local = not daemon.place.url and not daemon.config.regrow.dry_run and daemon.place.state_dir.is_dir()
+            if local:
+                await self._hold()
+            await asyncio.sleep(BEAT)
+
+    async def _hold(self) -> None:
+        daemon = self._daemon
+        try:
+            held = daemon.lease.renew() if daemon.lease.held else False
+            if held or daemon.lease.take():
+                return
+        except RegrowError as error:
+            daemon._publish("trouble", {"what": str(error)})  # noqa: SLF001
+            return
+        holder = daemon.lease.holder()
+        detail = f"regrow {holder.name or 'keeper'} (pid {holder.pid})" if holder is not None else "another regrow"
+        view = daemon.mind.view()
+        if view.owner != "healer":
+            daemon.mind.post(
+                OwnerSeen(at=daemon.clock.now(), owner="healer", process=view.process, port=view.port, detail=detail)
+            )
+
+    async def _status_file(self) -> None:
+        while True:
+            await self._changed.wait()
+            await asyncio.sleep(SETTLE)
+            self._changed.clear()
+            await self._daemon.snapshot.save(self._daemon.status())
+
+    async def _desires(self) -> None:
+        while True:
+            want, at, by = await self._want.get()
+            await self._daemon.journal.set_desired(want, at=at, by=by)
+
+    async def _retain(self) -> None:
+        daemon = self._daemon
+        while True:
+            await asyncio.sleep(RETAIN)
+            settings = daemon.config.regrow
+            await daemon.journal.retain(days=settings.journal_days, mb=settings.journal_mb)
+
+    async def _watchdog(self) -> None:
+        """Feed systemd's watchdog only while the deciding loop takes facts in."""
+        every = watchdog_interval()
+        if every is None:
+            return
+        while True:
+            before = self._daemon.mind.taken
+            await asyncio.sleep(every)
+            if self._daemon.mind.taken > before:
+                notify("WATCHDOG=1")
