@@ -41,7 +41,7 @@ def command(place: Place, *, act: bool, restore: str | None, diff: bool, as_json
     from regrow.daemon.place import place_of
 
     loaded = place.load()
-    found = asyncio.run(explain_doctor(world_of(loaded, place_of(loaded))))
+    found = asyncio.run(explain_doctor(world_of(loaded, place_of(loaded.config))))
     if as_json:
         show_json(_plain(found))
     else:

@@ -28,7 +28,7 @@ async def examine(place: Place, found: Findings) -> None:
     """Look at everything; what cannot be looked at is itself a finding."""
     loaded = _configuration(place, found)
     try:
-        premises = place_of(loaded)
+        premises = place_of(loaded.config)
     except RegrowError as problem:
         found.add("problem", "state", str(problem))
         return

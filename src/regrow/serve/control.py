@@ -22,6 +22,7 @@ from regrow.decide.domains.base import Reply
 from regrow.model.errors import Fatal, GatewayError, HandshakeError, Refused, RegrowError, Retryable, TransportError
 
 LONGEST = 1024 * 1024  # bytes of one request
+ROOT = 0
 MOST = 64  # conversations at a time
 IDLE = 60.0  # seconds a caller may be silent before it is sent away
 SLOW = 20.0  # seconds a caller may leave what it asked for unread
@@ -339,7 +340,7 @@ def _is_ours(caller: socket.socket) -> bool:
             uid = struct.unpack("2I", raw)[1]
     except (OSError, struct.error) as error:
         return isinstance(error, OSError) and error.errno == errno.ENOPROTOOPT
-    return uid in {0, os.getuid()}
+    return uid in {ROOT, os.getuid()}
 
 
 def _is_closed(caller: socket.socket) -> bool:
