@@ -155,20 +155,26 @@ def diff(before: bytes | None, after: bytes | None, *, names: tuple[str, str] = 
 
 def _shown(value: Any, content: bytes | None) -> list[str]:
     if value is not None:
-        return [redact(line) for line in json.dumps(value, indent=2, ensure_ascii=False, default=str).splitlines()]
+        return json.dumps(value, indent=2, ensure_ascii=False, default=str).splitlines()
     if content is None:
         return []
     return [redact(line) for line in content.decode(errors="replace").splitlines()]
 
 
 def _hide(value: Any, other: Any, *, newer: bool = False, name: str = "") -> Any:
-    """The same value without secrets, judged by their names."""
+    """The same value without secrets, judged by their names and by their shape."""
     if isinstance(value, Mapping):
         peer = other if isinstance(other, Mapping) else {}
         inherited = name if names_secret(name) else ""
-        return {key: _hide(part, peer.get(key), newer=newer, name=inherited or str(key)) for key, part in value.items()}
+        return {
+            redact(str(key)): _hide(part, peer.get(key), newer=newer, name=inherited or str(key))
+            for key, part in value.items()
+        }
     if isinstance(value, list):
         return [_hide(part, None, newer=newer, name=name) for part in value]
-    if names_secret(name) and isinstance(value, str | int) and not isinstance(value, bool):
-        return f"{HIDDEN} (another one)" if newer and other is not None and other != value else HIDDEN
-    return value
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return value
+    text = f'"{name}": "{value}"'
+    if not names_secret(name) and redact(text) == text:
+        return value
+    return f"{HIDDEN} (another one)" if newer and other is not None and other != value else HIDDEN
