@@ -132,7 +132,6 @@ def _explain_sandbox(config: Config, place: Place) -> None:
 def _keep(config: Config, place: Place, reload: Callable[[], Config]) -> int:
     from regrow.cli.voice import Voice
     from regrow.daemon import Daemon
-    from regrow.daemon.place import place_of
 
     log = _log_to(config, place.state)
     voice = Voice(as_json=config.regrow.log_format == "json")
@@ -140,10 +139,7 @@ def _keep(config: Config, place: Place, reload: Callable[[], Config]) -> int:
     async def keep() -> int:
         async with asyncio.TaskGroup() as tasks:
             ticking = tasks.create_task(voice.tick())
-            daemon = Daemon(
-                config, paths=place_of(config), dry_run=config.regrow.dry_run, leave_running=config.regrow.leave_running,
-                say=voice.hear,
-            )  # fmt: skip
+            daemon = Daemon(config, say=voice.hear, reload=reload)
             try:
                 return await daemon.run()
             finally:
