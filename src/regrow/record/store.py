@@ -9,7 +9,7 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,18 +40,26 @@ def is_damage(error: Exception) -> bool:
 
 
 class Store:
-    """An open journal file. Made by `open_store`."""
+    """An open journal file. Made by `open_store`.
+
+    Attributes:
+        last_row: The highest id of an event when it was opened, or 0.
+        last_intent: The highest id of an intent then, or 0.
+    """
 
     def __init__(self, path: Path, db: sqlite3.Connection) -> None:
         self.path = path
         self.db = db
+        self.last_row, self.last_intent = db.execute(
+            "SELECT coalesce((SELECT max(id) FROM journal), 0), coalesce((SELECT max(id) FROM intents), 0)"
+        ).fetchone()
 
     def close(self) -> None:
         """Close it; the write-ahead log is folded in if the disk allows."""
         with contextlib.suppress(sqlite3.Error):
             self.db.close()
 
-    def write(self, batch: Iterable[Write], *, durable: bool) -> int:
+    def write(self, batch: Sequence[Write], *, durable: bool) -> int:
         """Commit the batch as one transaction.
 
         Args:
@@ -61,6 +69,12 @@ class Store:
         Returns:
             How many statements the database refused for their content; the others are committed.
         """
+        refused = self._commit(batch) if batch else 0
+        if durable:
+            self._sync()
+        return refused
+
+    def _commit(self, batch: Iterable[Write]) -> int:
         refused = 0
         self.db.execute("BEGIN IMMEDIATE")
         try:
@@ -73,8 +87,6 @@ class Store:
         except BaseException:
             self.rollback()
             raise
-        if durable:
-            self._sync()
         return refused
 
     def rollback(self) -> None:
@@ -113,7 +125,8 @@ class Store:
 
     def shrink(self) -> None:
         """Give freed pages back to the file system, and fold the write-ahead log in as far as readers allow."""
-        self.db.execute("PRAGMA incremental_vacuum(2000)").fetchall()
+        # one step frees one page, and `execute` takes only the first
+        self.db.executescript("PRAGMA incremental_vacuum(2000)")
         self.db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def _sync(self) -> None:
@@ -154,7 +167,7 @@ def open_store(path: Path, *, now: float) -> tuple[Store, Path | None]:
         OSError, sqlite3.Error: It cannot be used now.
     """
     try:
-        return Store(path, _connect(path)), None
+        return _opened(path), None
     except sqlite3.DatabaseError as error:
         if not is_damage(error):
             raise
@@ -165,7 +178,7 @@ def replace_damaged(path: Path, *, now: float) -> tuple[Store, Path]:
     """Move a damaged file aside and begin a new one with what could still be read of people's decisions."""
     saved = _salvage(path)
     aside = move_aside(path, now=now)
-    store = Store(path, _connect(path))
+    store = _opened(path)
     with contextlib.suppress(sqlite3.Error):
         store.write(saved, durable=True)
     return store, aside
@@ -213,6 +226,15 @@ def connect_readonly(path: Path) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def _opened(path: Path) -> Store:
+    db = _connect(path)
+    try:
+        return Store(path, db)
+    except BaseException:
+        db.close()
+        raise
 
 
 def _connect(path: Path) -> sqlite3.Connection:

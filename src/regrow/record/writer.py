@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from regrow.host.filelock import try_lock
-from regrow.model.errors import Fatal, Refused
+from regrow.model.errors import Fatal, Refused, RegrowError
 from regrow.record.store import Store, Write, connect_readonly, is_damage, open_store, replace_damaged
 
 MOST_HELD = 10_000  # entries kept in memory while the disk refuses them
@@ -212,7 +212,22 @@ class Writer:
     # ── the thread's side ──
 
     def _begin(self) -> None:
-        with contextlib.suppress(OSError):
+        try:
+            moved = self._open()
+        except (OSError, sqlite3.Error) as error:
+            moved = ""
+            self._retry_at = self._clock() + RETRY_AFTER
+            self._degrade(str(error))
+        if moved:
+            self._tell("journal:moved-aside", {"to": moved, "message": _moved(self.path, moved)})
+        if self._store is not None and not moved:
+            self.next_row, self.next_intent = self._store.last_row + 1, self._store.last_intent + 1
+        else:
+            # above every id the file holds or held: what waits in memory fits behind it, and ids never repeat
+            self.next_row = self.next_intent = int(self._clock() * 1000)
+
+    def _open(self) -> str:
+        if self._lock is None:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = try_lock(self.path.with_name(f"{self.path.name}.lock"))
             if self._lock is None:
@@ -220,53 +235,34 @@ class Writer:
                     f"another regrow already writes {self.path}: stop it first, or give this one another --name",
                     by="journal",
                 )
-        try:
-            moved = self._open()
-        except (OSError, sqlite3.Error) as error:
-            self._retry_at = self._clock() + RETRY_AFTER
-            # above every id the file can hold, so that what waits in memory fits behind it later
-            self.next_row = self.next_intent = int(self._clock() * 1000)
-            self._degrade(str(error))
-            return
-        if moved:
-            self.next_row = self.next_intent = int(self._clock() * 1000)
-            self._tell("journal:moved-aside", {"to": moved, "message": _moved(self.path, moved)})
-        else:
-            self.next_row, self.next_intent = self._highest()
-
-    def _open(self) -> str:
         self._store, moved = open_store(self.path, now=self._clock())
         return str(moved or "")
-
-    def _highest(self) -> tuple[int, int]:
-        assert self._store is not None  # noqa: S101
-        row, intent = self._store.db.execute(
-            "SELECT (SELECT max(id) FROM journal), (SELECT max(id) FROM intents)"
-        ).fetchone()
-        return (row or 0) + 1, (intent or 0) + 1
 
     def _write(self, batch: list[Write], durable: bool) -> _Result:
         moved = ""
         try:
-            if self._damaged and self._store is not None:
-                moved = self._start_afresh(self._store)
-            elif self._store is None:
+            if self._store is None:
                 moved = self._open()
-            assert self._store is not None  # noqa: S101
+            if self._damaged:
+                moved = self._start_afresh()
             try:
-                refused = self._store.write(batch, durable=durable)
+                refused = self._on_disk().write(batch, durable=durable)
             except sqlite3.DatabaseError as error:
                 if not is_damage(error):
                     raise
-                moved = self._start_afresh(self._store)
-                refused = self._store.write(batch, durable=durable)
-        except (OSError, sqlite3.Error, Fatal) as error:
+                moved = self._start_afresh()
+                refused = self._on_disk().write(batch, durable=durable)
+        except (OSError, sqlite3.Error, RegrowError) as error:
             return _Result(error=str(error), moved=moved)
         return _Result(refused=refused, moved=moved)
 
-    def _start_afresh(self, store: Store) -> str:
-        store.close()
-        self._store = None
+    def _on_disk(self) -> Store:
+        if self._store is None:
+            raise OSError(f"{self.path} is closed")
+        return self._store
+
+    def _start_afresh(self) -> str:
+        self._end()
         self._store, aside = replace_damaged(self.path, now=self._clock())
         self._damaged = False
         return str(aside)
