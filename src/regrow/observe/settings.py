@@ -148,9 +148,10 @@ class Settings:
 
     def _seen(self, content: Content) -> ConfigSeen:
         at = self._clock.now()
-        valid, problems = None, content.problems
-        if content.missing and self._unconfigured:
-            valid, problems = True, ()
+        valid: bool | None = None
+        problems = content.problems
+        if content.missing:
+            valid, problems = (True, ()) if self._unconfigured else (False, problems)
         elif self._judged[0] == content.digest and content.digest:
             valid, problems = self._judged[1], (*problems, *self._judged[2])
         if at - self._policy_at >= POLICY_CACHE and isinstance(content.data, dict):
