@@ -34,12 +34,10 @@ def command(place: Place, *, follow: bool, lines: int, own: bool, only_path: boo
         what = "regrow has not written a log" if own else "no gateway was started by regrow"
         complain(f"{what} here ({file}); `regrow status{place.option}` tells what runs")
         return 69
-    _print(file, lines)
-    if follow:
-        try:
-            _follow(file)
-        except KeyboardInterrupt:
-            return 0
+    try:
+        _show(file, lines, follow=follow)
+    except KeyboardInterrupt:
+        return 0
     return 0
 
 
@@ -50,29 +48,27 @@ def _gateway_log(state: Path) -> Path:
     return Path(life.log) if life is not None and life.log else state / "logs" / "gateway.log"
 
 
-def _print(file: Path, lines: int) -> None:
+def _show(file: Path, lines: int, *, follow: bool) -> None:
     from regrow.config.redaction import redact
-    from regrow.host.output import last_lines
+    from regrow.host.output import Tail, last_lines
 
-    for line in last_lines(file, lines) if lines else ():
-        say(redact(line))
-
-
-def _follow(file: Path) -> None:
-    from regrow.config.redaction import redact
-    from regrow.host.output import Tail
-
-    tail = Tail(file, backlog=0 if file.is_file() else None)
+    # this order: what is written meanwhile may be shown twice, and is never lost
     identity = _identity(file)
-    while True:
+    tail = Tail(file, backlog=0 if identity is not None else None)
+    if follow and identity is not None:
+        list(tail.read())
+    for line in last_lines(file, lines) if lines and identity is not None else ():
+        say(redact(line))
+    while follow:
         for line in tail.read():
             say(redact(line))
-        time.sleep(EVERY)
         if (now := _identity(file)) != identity:  # a new start began a new file
             for line in tail.read(final=True):
                 say(redact(line))
             tail.close()
             tail, identity = Tail(file), now
+        else:
+            time.sleep(EVERY)
 
 
 def _identity(file: Path) -> tuple[int, int] | None:
