@@ -56,7 +56,10 @@ async def test_an_invalid_configuration_ends_with_78_or_makes_a_zombie(child_pro
     await status(child_program, "/startupz", 200)
     child_program.write_config({"bogusKey": 1})
     tell(child, signal.SIGUSR2)
-    await status(child_program, "/healthz", 0)
+    async with asyncio.timeout(5):
+        while "startup failed" not in (child_program.root / "out.log").read_text():
+            await asyncio.sleep(0.02)
+    assert await child_program.http("/healthz") == (0, None)
     assert not child.ended
     child_program.write_config(good)
     tell(child, signal.SIGUSR2)

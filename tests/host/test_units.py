@@ -196,3 +196,73 @@ def test_the_watchdog_is_fed_twice_as_often_as_needed(
     monkeypatch.setenv("WATCHDOG_USEC", usec)
     monkeypatch.setenv("WATCHDOG_PID", pid or str(os.getpid()))
     assert watchdog_interval() == seconds
+
+
+@pytest.mark.parametrize(
+    ("kind", "argv"),
+    [
+        ("systemd-user", ["systemctl", "--user", "--no-block", "restart", "x"]),
+        ("systemd", ["systemctl", "--no-block", "restart", "x"]),
+        ("launchd", ["launchctl", "kickstart", "-k", f"gui/{os.getuid()}/x"]),
+    ],
+)
+def test_a_unit_is_restarted_through_its_own_manager(kind: str, argv: list[str]) -> None:
+    assert services.Unit("x", kind).argv("restart") == argv  # type: ignore[arg-type]
+
+
+def test_only_the_main_process_of_a_service_belongs_to_it(systemctl: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "unit_of_cgroup", lambda _: services.Unit("gateway.service", "systemd-user"))
+    found = services.gateway_unit(Process(pid=os.getpid(), started=1))
+    assert found is not None
+    assert found.name == "gateway.service"
+    assert services.gateway_unit(Process(pid=os.getppid(), started=1)) is None  # the manager names another main process
+
+
+LAUNCHCTL = """#!/bin/sh
+echo "$@" >> {log}
+case "$1" in
+  bootstrap) exit {refuses};;
+  list) if [ -n "$2" ]; then echo '"PID" = 91;'; else printf '91\\t0\\tai.openclaw.gateway\\n-\\t0\\tother\\n'; fi;;
+esac
+"""
+
+
+@pytest.fixture
+def launchctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    log = tmp_path / "told"
+    (tmp_path / "bin").mkdir()
+    tool = tmp_path / "bin" / "launchctl"
+    tool.write_text(LAUNCHCTL.format(log=log, refuses=0))
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("REGROW_HOME", str(tmp_path / "regrow"))
+    monkeypatch.setattr(sys, "platform", "darwin")
+    return log
+
+
+def test_launchd_runs_us_too(launchctl: Path, tmp_path: Path) -> None:
+    status = services.install_service("default", ["/usr/bin/regrow", "run"])
+    assert (status.name, status.installed, status.active, status.enabled, status.pid) == (
+        "regrow",
+        True,
+        "active",
+        True,
+        91,
+    )
+    assert plistlib.loads(Path(status.file).read_bytes())["ProgramArguments"] == ["/usr/bin/regrow", "run"]
+    assert f"bootstrap gui/{os.getuid()} {status.file}" in launchctl.read_text()
+    assert services.uninstall_service("default")
+    assert not Path(status.file).exists()
+    assert not services.uninstall_service("default")
+
+
+def test_a_refusing_launchd_is_told_of(launchctl: Path, tmp_path: Path) -> None:
+    (tmp_path / "bin" / "launchctl").write_text(LAUNCHCTL.format(log=launchctl, refuses=5))
+    with pytest.raises(Fatal, match=r"bootstrap failed \(exit 5\)"):
+        services.install_service("default", ["regrow"])
+
+
+def test_launchd_knows_whose_a_gateway_is(launchctl: Path) -> None:
+    assert services.gateway_unit(Process(pid=91, started=1)) == services.Unit("ai.openclaw.gateway", "launchd")
+    assert services.gateway_unit(Process(pid=92, started=1)) is None

@@ -193,7 +193,16 @@ def _obey(gateway: Any, boot: dict[str, Any], ended: asyncio.Future[int]) -> set
         if not ended.done():
             ended.set_result(boot.get("term_code", 0))
 
+    busy = asyncio.Lock()
+
     async def restart(number: signal.Signals) -> None:
+        if busy.locked():
+            say(f"received {number.name} during restart; ignoring")
+            return
+        async with busy:
+            await restart_once(number)
+
+    async def restart_once(number: signal.Signals) -> None:
         say(f"signal {number.name} received; restarting")
         if boot.get("zombie_on_restart"):
             await gateway.become("zombie")
