@@ -330,3 +330,14 @@ async def test_a_folder_that_cannot_be_written_does_not_keep_it_down(
     assert (await child.start(stage.world, START)).result == "done"
     assert stage.posted(ChildStarted)
     assert any("could not be noted" in data["what"] for kind, data in stage.said if kind == "trouble")
+
+
+async def test_what_was_allowed_to_be_taken_over_is_noted_too(stage: Stage, child_program: ChildProgram) -> None:
+    other = spawn(child_program.argv, child_program.env, child_program.root, None)
+    await child_program.wait_listening()
+    child.take_over(stage.world, other.process, port=child_program.port)
+    life = living(stage.world.folder)
+    assert life is not None
+    assert (life.process, life.port) == (other.process, child_program.port)
+    child_program.end_all()
+    await other.wait()

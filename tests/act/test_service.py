@@ -31,7 +31,8 @@ if refuse.exists():
     sys.exit("Unit not found.")
 if "show" in sys.argv:
     pid = (folder / "pid").read_text() if (folder / "pid").exists() else "0"
-    print(f"MainPID={{pid}}\\nActiveState=" + ((folder / "state").read_text() if (folder / "state").exists() else "active"))
+    state = (folder / "state").read_text() if (folder / "state").exists() else "active"
+    print(f"MainPID={{pid}}\\nActiveState={{state}}")
 elif "stop" in sys.argv:
     os.kill(int((folder / "pid").read_text()), signal.SIGTERM)
 """
@@ -100,3 +101,15 @@ async def test_what_is_not_the_unit_is_not_stopped(stage: Stage, manager: Path) 
     with pytest.raises(Refused):
         await child.kill(stage.world, Kill(process=me, reason="x"))
     assert not (manager / "asked").exists()
+
+
+async def test_nothing_is_spawned_beside_a_service(stage: Stage, child_program: ChildProgram, manager: Path) -> None:
+    stage.believe(mode=Mode.OWN)  # nobody runs, so nobody sees whose it was
+    (manager / "state").write_text("failed")
+    with pytest.raises(Fatal):
+        await child.start(stage.world, Start(reason="x"))
+    stage.believe(mode=Mode.SERVICE)
+    stage.world.unit = None
+    with pytest.raises(Fatal, match="service is not known"):
+        await child.start(stage.world, Start(reason="x"))
+    assert child_program.boots() == []

@@ -6,13 +6,15 @@ import secrets
 import signal as signals
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from regrow.act import service
 from regrow.act.proof import deliver, gone, proven
 from regrow.act.world import World, marked
 from regrow.host import locks, ports
 from regrow.host.child import Child, adopt, spawn
 from regrow.host.launch import restart_signal
-from regrow.host.lives import Life, forget, recall
+from regrow.host.lives import Life, recall
 from regrow.host.process import alive, catches, command, send, tree
 from regrow.model.actions import Continue, Kill, Revive, Start, Terminate
 from regrow.model.errors import Fatal, Refused
@@ -34,7 +36,8 @@ async def start(world: World, action: Start) -> Verdict:
     mode = world.view().mode
     if mode is Mode.ATTACH:
         raise Refused("this gateway is attached: somebody else starts it", by="owner")
-    if mode is Mode.SERVICE and world.unit is not None:
+    if mode is Mode.SERVICE or world.unit is not None:
+        # also when nothing runs and so nobody sees whose it was: a second one beside the service would fight it
         return await _start_unit(world, action)
     launch = await world.launch()
     _free_to_start(world, launch.port)
@@ -61,14 +64,7 @@ def take(world: World, child: Child, life: Life, *, adopted: bool = False) -> No
     world.post(
         ChildStarted(at=world.clock.now(), process=child.process, port=life.port, epoch=life.epoch, adopted=adopted)
     )
-    if adopted and life.process == child.process:
-        return  # the note is there already
-    world.note_life(
-        Life(
-            mark=life.mark, process=child.process, port=life.port, epoch=life.epoch, log=life.log, token=life.token,
-            version=life.version, unit=life.unit, at=life.at,
-        )
-    )  # fmt: skip
+    world.note_life(replace(life, process=child.process))
 
 
 def take_over(world: World, process: Process, *, port: int | None = None) -> Child:
@@ -85,14 +81,17 @@ def take_over(world: World, process: Process, *, port: int | None = None) -> Chi
     """
     life = recall(world.folder)
     if life is None or (life.process is not None and life.process != process):
-        life = Life(process=process, port=port or world.view().port or world.port or 0, epoch=world.view().epoch)
+        life = Life(
+            process=process, port=port or world.view().port or world.port or 0, epoch=world.view().epoch,
+            token=world.token or "", unit=world.unit.name if world.unit is not None else "", at=world.clock.now(),
+        )  # fmt: skip
     if not proven(world, process) and not _is_noted(life, process):
         raise Refused(f"process {process.pid} is not proven to be the gateway of {world.state_dir}", by="identity")
     child = adopt(process, Path(life.log) if life.log else None)
     if life.port:
         world.port = life.port
     if life.token:
-        world.token = life.token
+        world.know_token(life.token)
     take(world, child, life, adopted=True)
     return child
 
@@ -154,7 +153,6 @@ async def kill(world: World, action: Kill) -> Verdict:
         return _gone_text(process)
     # they were seen as its descendants while it lived; each is named by pid and start time
     left = sum(send(one, signals.SIGKILL, proof=lambda _: True) for one in family)
-    forget(world.folder)
     return Verdict(result="done", detail=f"SIGKILL to pid {process.pid}" + (f" and {left} it had started" * bool(left)))
 
 

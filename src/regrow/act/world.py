@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from regrow.config.redaction import remember_secret
 from regrow.decide.profiles import DEFAULT, Policy
 from regrow.decide.view import View
 from regrow.host import openclaw as openclaws
@@ -153,7 +154,7 @@ class World:
             if self.port is None:
                 self.port = self._old_port() or ports.free_port()
             if self.token is None and self.fresh_token:
-                self.token = secrets.token_urlsafe(32)
+                self.know_token(secrets.token_urlsafe(32))
             self._launch = plan(
                 Path(installation.node.path),
                 Path(installation.entry),
@@ -169,6 +170,11 @@ class World:
             )
             self.port = self._launch.port
         return self._launch
+
+    def know_token(self, token: str) -> None:
+        """Use this token from now on, and never show it."""
+        remember_secret(token)
+        self.token = token
 
     def _old_port(self) -> int | None:
         """The port of the last life, if it is still free: programs may have noted it."""
