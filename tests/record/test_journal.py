@@ -586,40 +586,72 @@ async def test_a_file_that_may_not_grow(opened, path: Path):
     assert len(await journal.open_intents()) == int(done.stdout)
 
 
-async def test_a_really_full_disk(tmp_path: Path, clock):
+@pytest.fixture
+def mount(tmp_path: Path):
+    """A file system of 400 KB of its own."""
     mount = tmp_path / "small"
     mount.mkdir()
-    if (
-        os.getuid() != 0
-        or subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=400k", "none", mount], capture_output=True, check=False
-        ).returncode
-    ):
+    command = ["mount", "-t", "tmpfs", "-o", "size=400k", "none", mount]
+    if os.name != "posix" or os.getuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("may not mount a small file system")
-    try:
-        path = mount / "journal.db"
-        journal = await Journal.open(path, clock=clock)
-        notices: list[str] = []
-        journal.listen(lambda type_, _data: notices.append(type_))
-        assert await journal.set_desired("stopped", at=1.0, by="cli")
-        filler = mount / "filler"
-        with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
-            while file.write(b"x" * 4096):
-                pass
-        assert shutil.disk_usage(mount).free == 0
-        while "journal:degraded" not in notices:
-            journal.append("a", {"text": "x" * 2000}, 1.0)
-            await journal.commit()
-        intent = await journal.intend(Start(reason="while full"))
-        assert await journal.desired() == Desired("stopped", 1.0, "cli")  # it can still be read
-        filler.unlink()
-        clock.at += writer.RETRY_AFTER
-        assert [i.id for i in await journal.open_intents()] == [intent]
-        assert notices == ["journal:degraded", "journal:recovered"]
-        await journal.close()
-        assert (await events(path))[-1].data == {"text": "x" * 2000}
-    finally:
-        subprocess.run(["umount", mount], check=True)
+    yield mount
+    subprocess.run(["umount", "-l", mount], check=True)
+
+
+async def test_a_really_full_disk(mount: Path, clock):
+    path = mount / "journal.db"
+    journal = await Journal.open(path, clock=clock)
+    notices: list[str] = []
+    journal.listen(lambda type_, _data: notices.append(type_))
+    assert await journal.set_desired("stopped", at=1.0, by="cli")
+    filler = mount / "filler"
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+        while file.write(b"x" * 4096):
+            pass
+    assert shutil.disk_usage(mount).free == 0
+    while "journal:degraded" not in notices:
+        journal.append("a", {"text": "x" * 2000}, 1.0)
+        await journal.commit()
+    intent = await journal.intend(Start(reason="while full"))
+    assert await journal.desired() == Desired("stopped", 1.0, "cli")  # it can still be read
+    filler.unlink()
+    clock.at += writer.RETRY_AFTER
+    assert [i.id for i in await journal.open_intents()] == [intent]
+    assert notices == ["journal:degraded", "journal:recovered"]
+    await journal.close()
+    assert (await events(path))[-1].data == {"text": "x" * 2000}
+
+
+async def test_a_disk_that_became_read_only_can_still_be_asked(mount: Path, clock):
+    path = mount / "journal.db"
+    journal = await Journal.open(path, clock=clock)
+    await journal.set_desired("stopped", at=1.0, by="cli")
+    journal.append("a", {}, 1.0)
+    await journal.close()
+    await asyncio.to_thread(subprocess.run, ["mount", "-o", "remount,ro", mount], check=True)
+    assert [e.type for e in await events(path)] == ["a"]
+    journal = await Journal.open(path, clock=clock)
+    assert "ead-only" in journal.degraded
+    assert await journal.desired() == Desired("stopped", 1.0, "cli")
+    intent = await journal.intend(Start(reason="x"))
+    await asyncio.to_thread(subprocess.run, ["mount", "-o", "remount,rw", mount], check=True)
+    clock.at += writer.RETRY_AFTER
+    assert [i.id for i in await journal.open_intents()] == [intent]
+    assert journal.degraded == ""
+    with pytest.raises(Refused):  # the lock was taken late, and it was taken
+        await Journal.open(path, clock=clock)
+    await journal.close()
+
+
+async def test_another_writer_that_came_first_while_the_place_was_missing(opened, path: Path, clock):
+    path.parent.write_text("in the way")
+    late = await opened()
+    path.parent.unlink()
+    first = await opened()
+    clock.at += writer.RETRY_AFTER
+    await late.intend(Start(reason="x"))
+    assert "another regrow already writes" in late.degraded
+    assert await first.commit()
 
 
 async def test_closing_twice_and_writing_after_it_does_nothing(opened):

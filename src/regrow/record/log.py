@@ -203,7 +203,8 @@ def _install_key(path: Path) -> bytes:
         except OSError:
             pass
         finally:
-            fresh.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                fresh.unlink(missing_ok=True)
     try:
         return path.read_bytes() or secrets.token_bytes(_KEY_BYTES)
     except OSError:
