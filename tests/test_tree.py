@@ -86,7 +86,7 @@ def test_no_address_of_a_registry_is_written_down() -> None:
             continue
         found += [f"{ident(file)}: {match[0]}" for match in ADDRESS.finditer(text)]
     assert not found
-    assert ADDRESS.search("https://" + ".".join(["registry", "example", "org"]))
+    assert ADDRESS.search("https://{}.example.org".format("registry"))
 
 
 def test_every_room_is_named_in_the_architecture_page() -> None:
