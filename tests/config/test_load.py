@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regrow.config.load import Loaded, _readable_by_others, default_path, load, redacted
+from regrow.config.load import Loaded, _readable_by_others, default_path, keeper, load, redacted
 from regrow.config.schema import Config, Secret
 from regrow.model.errors import ConfigError
 
@@ -299,6 +299,16 @@ def test_what_is_shown_is_everything_there_is(read):
     assert shown["regrow"]["journal_mb"] == 64
     assert shown["heal"]["liveness"]["mode"] == "auto"
     json.dumps(shown)
+
+
+def test_the_keepers_own_section_is_read_when_the_others_are_broken(tmp_path: Path):
+    path = tmp_path / "c.toml"
+    path.write_text('[regrow]\nname = "b"\nstate_dir = "s"\n[heal.livness]\n[gateway]\nport = 0\n')
+    found = keeper(path, {"REGROW_REGROW__LOG_LEVEL": "debug", "REGROW_GATEWAY__PORT": "x"}, {"regrow.name": "c"})
+    assert (found.name, found.state_dir, found.log_level) == ("c", tmp_path / "s", "debug")
+    assert keeper(None, {}) == load(None, {}).config.regrow
+    with pytest.raises(ConfigError, match=r"^REGROW_REGROW__NAM: there is no such setting; did you mean 'name'\?$"):
+        keeper(path, {"REGROW_REGROW__NAM": "x"})
 
 
 def test_an_override_that_is_wrong_is_named():

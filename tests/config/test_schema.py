@@ -87,7 +87,7 @@ def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     def installed(source: str) -> None:
         (tmp_path / "regrow_tides.py").write_text(source)
         entry = EntryPoint("tides", "regrow_tides", schema.GROUP)
-        monkeypatch.setattr(schema, "entry_points", lambda group: [entry] if group == schema.GROUP else [])
+        monkeypatch.setattr(schema, "_installed", lambda: [entry])
 
     yield installed
     sys.modules.pop("regrow_tides", None)
@@ -164,6 +164,18 @@ def test_an_interrupt_while_a_package_loads_is_not_swallowed(installed):
     installed("raise KeyboardInterrupt")
     with pytest.raises(KeyboardInterrupt):
         schema.heal_type()
+
+
+def test_packages_are_asked_by_the_groups_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    info = tmp_path / "tides-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tides\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[regrow.domains]\ntides = no_such_tides_module\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    schema.heal_type.cache_clear()
+    with pytest.raises(ConfigError, match=r"^heal\.tides: the domain of package tides 1\.0 cannot be loaded"):
+        schema.heal_type()
+    schema.heal_type.cache_clear()
 
 
 def test_a_description_may_stand_at_either_level():

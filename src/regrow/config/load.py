@@ -14,8 +14,8 @@ import msgspec
 from msgspec import Struct
 
 from regrow.config.redaction import redact, redact_argv
-from regrow.config.schema import HIDDEN, Config, Secret, sections
-from regrow.config.walk import Place, read_section, suggestion
+from regrow.config.schema import HIDDEN, Config, RegrowConfig, Secret, sections
+from regrow.config.walk import read_section, suggestion
 from regrow.model.errors import ConfigError
 
 PREFIX = "REGROW_"
@@ -69,13 +69,13 @@ def load(
     sources: dict[str, str] = {}
     for dotted in _leaves(table, ()):
         sources[".".join(dotted)] = str(found)
-    places = Place(base=found.parent if found else Path.cwd())
-    texts = dict(_variables(environ, problems))
+    base = found.parent if found else Path.cwd()
+    texts = dict(_variables(environ, sections(), problems))
     values: dict[str, Struct] = {}
     problems += _unknown_sections(table)
     for name, kind in sections().items():
         values[name] = read_section(
-            name, kind, table.get(name, {}), texts=texts, direct=overrides or {}, place=places, problems=problems
+            name, kind, table.get(name, {}), texts=texts, direct=overrides or {}, base=base, problems=problems
         )
     sources |= {dotted: variable for dotted, (variable, _) in texts.items()}
     sources |= dict.fromkeys(overrides or {}, "command line")
@@ -87,6 +87,34 @@ def load(
     if found is not None and _holds_secret(table) and _readable_by_others(found):
         warnings.append(f"{found} holds a secret and others can read it: run `chmod 600 {found}`")
     return Loaded(config=config, path=found, sources=sources, warnings=tuple(warnings), token=token)
+
+
+def keeper(
+    path: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+    overrides: Mapping[str, Any] | None = None,
+) -> RegrowConfig:
+    """Only `[regrow]`: enough to find a running keeper, quickly, and also when other sections are broken.
+
+    Args:
+        path: As for `load`.
+        environ: As for `load`.
+        overrides: As for `load`.
+
+    Raises:
+        ConfigError: The file cannot be read, or that section has problems.
+    """
+    found, table, problems = _file(path, environ)
+    known = {"regrow": RegrowConfig}
+    texts = dict(_variables(environ, known, problems=[]))
+    base = found.parent if found else Path.cwd()
+    config = read_section(
+        "regrow", RegrowConfig, table.get("regrow", {}), texts=texts, direct=overrides or {}, base=base,
+        problems=problems,
+    )  # fmt: skip
+    if problems:
+        raise ConfigError(problems)
+    return cast("RegrowConfig", config)
 
 
 def redacted(config: Config) -> dict[str, Any]:
@@ -126,9 +154,10 @@ def _leaves(table: Mapping[str, Any], above: tuple[str, ...]) -> Iterator[tuple[
             yield (*above, key)
 
 
-def _variables(environ: Mapping[str, str], problems: list[str]) -> Iterator[tuple[str, tuple[str, str]]]:
+def _variables(
+    environ: Mapping[str, str], known: Mapping[str, type[Struct]], problems: list[str]
+) -> Iterator[tuple[str, tuple[str, str]]]:
     """Dotted path → (variable, its text) for every `REGROW_<SECTION>__<KEY>`; an empty one counts as not set."""
-    known = sections()
     for variable, text in sorted(environ.items()):
         section, sep, rest = variable.removeprefix(PREFIX).lower().partition("__")
         if not variable.startswith(PREFIX) or not sep or not rest:

@@ -20,12 +20,6 @@ from regrow.config.schema import Secret
 Texts = Mapping[str, tuple[str, str]]  # dotted path → (variable, its text)
 
 
-class Place(Struct, frozen=True):
-    """Where relative paths begin: in the file they are relative to the file."""
-
-    base: Path
-
-
 def suggestion(wrong: str, right: Iterable[str]) -> str:
     """`; did you mean 'port'?`, or "" if nothing is near."""
     names = list(right)
@@ -40,7 +34,7 @@ def read_section(
     *,
     texts: Texts,
     direct: Mapping[str, Any],
-    place: Place,
+    base: Path,
     problems: list[str],
 ) -> Struct:
     """One struct from its table and what overrides it.
@@ -51,7 +45,7 @@ def read_section(
         table: What the file holds at this place.
         texts: Environment variables by dotted path; they win over the file.
         direct: Typed values by dotted path; they win over both.
-        place: What relative paths are relative to.
+        base: What relative paths of the file are relative to.
         problems: Mistakes are added here; the affected settings keep their defaults.
     """
     fields = {f.name: f for f in msgspec.structs.fields(kind)}
@@ -69,21 +63,21 @@ def read_section(
         nested = struct_of(one.type)
         if nested is not None:
             values[name] = read_section(
-                here, nested, table.get(name, {}), texts=texts, direct=direct, place=place, problems=problems
+                here, nested, table.get(name, {}), texts=texts, direct=direct, base=base, problems=problems
             )
             continue
         if here in direct:
-            given, named, base = direct[here], here, Path.cwd()
+            given, named, start = direct[here], here, Path.cwd()
         elif here in texts:
-            named, base = texts[here][0], Path.cwd()
+            named, start = texts[here][0], Path.cwd()
             given = _from_text(texts[here][1], one.type)
         elif name in table:
-            given, named, base = table[name], here, place.base
+            given, named, start = table[name], here, base
         else:
             continue
         try:
             values[name] = msgspec.convert(
-                given, one.type, strict=here not in texts or here in direct, dec_hook=_Decode(base)
+                given, one.type, strict=here not in texts or here in direct, dec_hook=_Decode(start)
             )
         except msgspec.ValidationError as error:
             problems.append(_problem(named, error, given, one.type))
