@@ -29,12 +29,14 @@ class Box:
     def of(self, kind: type[F]) -> list[F]:
         return [fact for fact in self.facts if isinstance(fact, kind)]
 
-    async def wait(self, kind: type[F], fits: Callable[[F], Any] = lambda _: True, *, after: int = 0) -> F:
+    async def wait(
+        self, kind: type[F], fits: Callable[[F], Any] = lambda _: True, *, after: int = 0, within: float = 15
+    ) -> F:
         """The first fact of a kind that fits, beyond the first `after` of that kind."""
         event = asyncio.Event()
         self._waiting.add(event)
         try:
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(within):
                 while True:
                     for fact in self.of(kind)[after:]:
                         if fits(fact):

@@ -258,8 +258,9 @@ def test_the_rhythm(view: View, last: Probed | None, age: float, wait: float) ->
     assert observer._wait(age) == wait
 
 
-async def test_readyz_is_asked_rarely_and_remembered() -> None:
+async def test_readyz_is_asked_rarely_while_it_is_content() -> None:
     box = Box()
+    ready = "true"
     asked: list[str] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -268,7 +269,7 @@ async def test_readyz_is_asked_rarely_and_remembered() -> None:
             asked.append(path)
             body = {
                 "/healthz": '{"ok":true,"status":"live"}', "/startupz": '{"status":"started"}',
-                "/readyz": '{"ready":false,"failing":["x"]}',
+                "/readyz": f'{{"ready":{ready},"suppressed":["x"]}}',
             }[path]  # fmt: skip
             head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
             writer.write(f"{head}{body}".encode())
@@ -276,8 +277,13 @@ async def test_readyz_is_asked_rarely_and_remembered() -> None:
     async with server(answer) as url:
         observer = health(box, url, View(owner="remote", ready=True))
         first, second = await observer.look(), await observer.look()
-    assert asked == ["/healthz", "/startupz", "/readyz", "/healthz", "/startupz"]
-    assert first.failing == second.failing == ("x",)
+        ready = "false"
+        observer._traffic_at -= 31
+        lame = [await observer.look() for _ in range(2)]
+    assert asked.count("/readyz") == 3
+    assert asked.count("/healthz") == asked.count("/startupz") == 4
+    assert (first.ready, second.ready, second.suppressed) == (True, True, ("x",))
+    assert [probed.ready for probed in lame] == [False, False]
 
 
 # ── the verifying call ──

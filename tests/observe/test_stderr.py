@@ -25,32 +25,32 @@ def lines(name: str) -> list[str]:
         ("[gateway] http server listening (14 plugins: anthropic, xai; 3.0s)", "progress", "listening"),
         ("[gateway] starting channels and sidecars...", "progress", "channels"),
         (
-            "[gateway] startup failed: EADDRINUSE. Process will stay alive; fix the issue",
+            "[gateway] startup failed: EADDRINUSE. Process will stay alive",
             "startup-failed",
             "startup failed",
         ),
         (
-            "[gateway] restart-loop breaker tripped: 3 unclean boot(s) within 300000ms; suppressing",
+            "[gateway] restart-loop breaker tripped: 3 unclean boot(s)",
             "breaker-tripped",
             "breaker tripped",
         ),
         (
-            "[gateway] restart-loop breaker recovered; channel auto-start restored",
+            "[gateway] restart-loop breaker recovered; channel auto-start",
             "breaker-recovered",
             "breaker recovered",
         ),
         (
-            "Gateway failed to start: gateway already running (pid 812); lock timeout after 5000ms",
+            "Gateway failed to start: gateway already running (pid 812); lock timeout",
             "trouble",
             "state held",
         ),
         (
-            "Gateway failed to start: another gateway instance is already listening on ws://127.0.0.1:1",
+            "Gateway failed to start: another gateway instance is already listening on ws:",
             "trouble",
             "port taken",
         ),
         (
-            "Gateway failed to start: database is locked. Run openclaw gateway status --deep",
+            "Gateway failed to start: database is locked. Run openclaw",
             "trouble",
             "database locked",
         ),
@@ -59,7 +59,7 @@ def lines(name: str) -> list[str]:
         ("[openclaw] Unhandled promise rejection: TypeError: x is not a function", "trouble", "unhandled rejection"),
         ("[openclaw] Non-fatal unhandled rejection (continuing): TypeError: fetch failed", None, "rejection"),
         (
-            "FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory",
+            "FATAL ERROR: Reached heap limit - JavaScript heap out of memory",
             "trouble",
             "out of memory",
         ),

@@ -184,9 +184,10 @@ class Health:
         return page
 
     async def _look_at_traffic(self, visit: Visit) -> None:
-        """/readyz is for people only; it is asked rarely and remembered between."""
+        """/readyz is for people only; while it is content it is asked rarely and remembered between."""
         now = asyncio.get_running_loop().time()
-        if now - self._traffic_at < (READYZ_EVERY if self._view().ready else BOOTING_EVERY):
+        known = self._traffic.body if self._traffic is not None else None
+        if known is not None and known.get("ready") is True and now - self._traffic_at < READYZ_EVERY:
             return
         try:
             self._traffic = await visit.get("/readyz")
