@@ -7,21 +7,59 @@ from pathlib import Path
 
 import click
 
-from regrow.cli import cli
+from regrow.cli import COMMANDS, cli
 from regrow.config import reference
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 
+INTRODUCTION = """`regrow run` tends one gateway. The other commands talk to it over a socket that only you can open,
+or read what it wrote. Every command has `--help`, and they complete in your shell: `regrow completion`.
+"""
+
+SHARED = """## What they share
+
+**Which keeper.** `--name` (or `REGROW_NAME`) picks one of several keepers on a machine; `--config` (or `REGROW_CONFIG`)
+another configuration file. A sandbox is the keeper named `sandbox`.
+
+**For programs.** `--json` prints JSON on standard output and nothing else there; what is meant for people goes to
+standard error. Times are milliseconds since 1970. Colours appear on terminals only, and not with `NO_COLOR`.
+
+**Waiting.** A request that cannot be granted at once is queued, and says until when. `start`, `stop`, `restart` and
+`reload` wait for the end; Ctrl-C leaves the request standing, `--no-wait` does not wait at all.
+
+**Exit codes.**
+
+| code | meaning |
+|---|---|
+| 0 | done; for `status`: healthy |
+| 1 | refused or failed, the gateway answered with an error; for `status`: degraded |
+| 2 | for `status` and `top`: down |
+| 3 | no keeper is running, or it does not answer |
+| 64 | the command line is wrong |
+| 69 | it cannot be had: no OpenClaw, no service manager, another keeper of this name |
+| 75 | it failed for now; the same may succeed later |
+| 78 | the configuration, or the machine, has problems; all of them are listed |
+| 130 | ended by Ctrl-C |
+
+**The configuration while running.** SIGHUP has a running keeper read its configuration again; what needs a restart of
+regrow is named.
+"""
+
+
 def commands() -> str:
-    """`docs/commands.md`: every command with its help, exit codes included."""
+    """`docs/commands.md`: a table, what commands share, and each one's help."""
     parts = [
         "# Commands\n",
         "<!-- Written by `make docs`; a test compares. -->\n",
-        "Every command has `--help`. What a program might read is printed as JSON with `--json`.\n",
+        INTRODUCTION,
+        "| command | what it does |\n|---|---|\n"
+        + "".join(f"| [`{name}`](#regrow-{name}) | {text} |\n" for name, text in COMMANDS.items()),
+        SHARED,
     ]
     for name, command in _walk():
         context = click.Context(command, info_name=f"regrow {name}", terminal_width=100)
+        context.help_option_names = ["-h", "--help"]
         parts.append(f"## regrow {name}\n\n```text\n{command.get_help(context).rstrip()}\n```\n")
     return "\n".join(parts)
 

@@ -129,6 +129,14 @@ def _changed(data: Data) -> Line:
     return Line(f"changed: {topics}{f' ({warnings})' if warnings else ''}", "warn" if warnings else "")
 
 
+def _reloaded(data: Data) -> Line:
+    changed, later = data.get("changed") or (), data.get("needRestart") or ()
+    if not changed:
+        return Line("the configuration was read again; nothing is different")
+    waits = f"; only after a restart of regrow: {', '.join(later)}" if later else ""
+    return Line(f"the configuration was read again: {', '.join(changed)}{waits}", "warn" if later else "")
+
+
 _QUIET = frozenset({"reply", "channel:status"})
 _TELLERS: dict[str, Callable[[Data], Line | None]] = {
     "status": _status,
@@ -142,7 +150,18 @@ _TELLERS: dict[str, Callable[[Data], Line | None]] = {
     "config:doctored": lambda data: Line(f"openclaw.json was repaired; undo is in {data.get('undo', '')}", "good"),
     "trouble": lambda data: Line(f"trouble: {data.get('what', '')}", "bad"),
     "error": lambda data: Line(f"error: {data.get('message') or data.get('what') or data.get('error', '')}", "bad"),
-    "say": lambda data: Line(str(data.get("text", ""))),
+    "regrow:started": lambda data: Line(f"regrow {data.get('version', '')} looks after it (pid {data.get('pid')})"),
+    "regrow:stopped": lambda _data: Line("regrow has ended"),
+    "regrow:leaving": lambda data: Line(str(data.get("why", "")), "warn"),
+    "intent:open": lambda data: Line(
+        f"an earlier run meant to do this and nobody knows whether it did: {data.get('key', '')}; it is not repeated",
+        "warn",
+    ),
+    "config:reloaded": _reloaded,
+    "config:rejected": lambda data: Line(
+        f"the new configuration is not taken: {'; '.join(map(str, data.get('problems') or ()))}", "bad"
+    ),
+    "evidence": lambda data: Line(f"what could be learned about it is in {data.get('file', '')}", "dim"),
     "events:skipped": lambda data: Line(f"{data.get('count', 'some')} events came too fast and are not shown", "dim"),
 }
 

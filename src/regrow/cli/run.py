@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,6 @@ from regrow.model.errors import Fatal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from regrow.config.load import Loaded
     from regrow.config.schema import Config
 
 SANDBOX = "sandbox"  # the keeper's name unless told otherwise: its own state, socket and journal
@@ -46,28 +46,34 @@ def command(
 
     Exit code: 0 stopped, 69 the gateway cannot be had, 75 try again, 78 the configuration has problems.
     """
-    from msgspec.structs import replace
 
     if sandbox and place.name is None:
         place = place._replace(name=SANDBOX)
 
-    def settings() -> Loaded:
+    def settings() -> Config:
         loaded = place.load(
             regrow__dry_run=True if dry_run else None,
             regrow__leave_running=True if leave_running else None,
             regrow__log_format=log_format,
         )
-        return replace(loaded, config=_boxed(loaded.config)) if sandbox else loaded
+        for warning in loaded.warnings:
+            remark(warning)
+        return _boxed(loaded.config) if sandbox else loaded.config
 
-    loaded = settings()
-    for warning in loaded.warnings:
-        remark(warning)
-    config = loaded.config
+    config = settings()
     # trying things out must work on a machine with nothing; anything else is installed on request only
-    config = _with_openclaw(config, bring=bring if bring is not None else sandbox or managed, managed=managed)
+    chosen = _with_openclaw(config, bring=bring if bring is not None else sandbox or managed, managed=managed)
     if sandbox:
-        _explain_sandbox(config, place)
-    return _keep(config, place, lambda: settings().config)
+        _explain_sandbox(chosen, place)
+    return _keep(chosen, place, lambda: _chosen(settings(), chosen))
+
+
+def _chosen(config: Config, before: Config) -> Config:
+    """Settings read again, with the OpenClaw that was found at the start where none is configured."""
+    from msgspec.structs import replace
+
+    entry, node = config.gateway.entry or before.gateway.entry, config.gateway.node or before.gateway.node
+    return replace(config, gateway=replace(config.gateway, entry=entry, node=node))
 
 
 def _boxed(config: Config) -> Config:
@@ -139,9 +145,8 @@ def _keep(config: Config, place: Place, reload: Callable[[], Config]) -> int:
     async def keep() -> int:
         async with asyncio.TaskGroup() as tasks:
             ticking = tasks.create_task(voice.tick())
-            daemon = Daemon(config, say=voice.hear, reload=reload)
             try:
-                return await daemon.run()
+                return await Daemon(config, say=voice.hear, reload=reload).run()
             finally:
                 ticking.cancel()
 

@@ -19,7 +19,16 @@ import msgspec
 from msgspec import Meta, Struct
 
 from regrow.decide.domains.base import Reply
-from regrow.model.errors import Fatal, GatewayError, HandshakeError, Refused, RegrowError, Retryable, TransportError
+from regrow.model.errors import (
+    ConfigError,
+    Fatal,
+    GatewayError,
+    HandshakeError,
+    Refused,
+    RegrowError,
+    Retryable,
+    TransportError,
+)
 
 LONGEST = 1024 * 1024  # bytes of one request
 ROOT = 0
@@ -323,6 +332,8 @@ def _told(error: RegrowError) -> dict[str, Any]:
             return {"code": code or "HANDSHAKE", "message": str(error)}
         case Refused(by=by):
             return {"code": "REFUSED", "message": str(error), "details": {"by": by}}
+        case ConfigError(problems=problems):
+            return {"code": "CONFIG", "message": str(error), "details": {"problems": problems}}
         case Retryable():
             return {"code": "RETRY", "message": str(error)}
         case _:
