@@ -375,3 +375,13 @@ def test_a_gone_process_is_not_told(sleeper: subprocess.Popen[bytes]) -> None:
     asyncio.run(health(box, f"ws://127.0.0.1:{free_port()}", gone).look())
     assert box.of(ProcessSeen) == []
     assert box.of(Probed)[0].tcp is False
+
+
+async def test_a_certificate_nobody_vouches_for_is_unknown() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(10)
+        writer.write(b"this is not TLS\r\n\r\n")
+
+    async with server(answer) as url:
+        seen = await health(Box(), url.replace("ws://", "wss://")).look()
+    assert (seen.tcp, seen.live) == (None, None)

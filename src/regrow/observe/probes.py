@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import ssl
 from contextlib import suppress
 from enum import StrEnum
@@ -106,10 +107,10 @@ class Visit:
         if self._stream is not None and self._stream[0].at_eof():
             self._drop()
         if self._stream is None:
-            tls = ssl.create_default_context() if self._address.is_encrypted else None
+            tls = _authorities() if self._address.is_encrypted else None
             self._stream = await asyncio.open_connection(self._address.host, self._address.port, ssl=tls, limit=_HEAD)
         reader, writer = self._stream
-        host = f"{self._address.host}:{self._address.port}"
+        host = str(self._address).partition("://")[2]
         writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: application/json\r\n\r\n".encode())
         status, headers = await _head(reader)
         raw = await _body(reader, headers)
@@ -126,6 +127,12 @@ class Visit:
         if self._stream is not None:
             self._stream[1].transport.abort()
             self._stream = None
+
+
+@functools.cache
+def _authorities() -> ssl.SSLContext:
+    """Reading them takes ten milliseconds: once is enough."""
+    return ssl.create_default_context()
 
 
 async def _head(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
