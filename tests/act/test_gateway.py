@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -222,3 +224,36 @@ async def test_a_gateway_that_restarts_by_itself_is_not_restarted_twice(tmp_path
         verdict = await gateway.reload(stage.world, RELOAD)
     assert verdict.result == "done"
     assert "restarts by itself" in verdict.detail
+
+
+async def test_a_file_that_was_just_changed_is_judged_when_it_has_settled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gateway answers from a snapshot at first: an old "valid" must not let a restart through."""
+    monkeypatch.setattr(gateway, "SETTLED", 0.4)
+    fake = FakeGateway()
+    file = tmp_path / "openclaw.json"
+    async with linked(fake, tmp_path) as stage:
+
+        def snapshot(_: Any) -> dict[str, Any]:
+            return SAME if time.time() - file.stat().st_ctime < 0.3 else BROKEN
+
+        fake.on("config.get", snapshot)
+        file.write_text("{broken")
+        os.utime(file, (1, 1))
+        with pytest.raises(Refused) as refused:
+            await gateway.restart_in_place(stage.world, RESTART)
+    assert refused.value.by == "config"
+
+
+@pytest.mark.parametrize("effect", [gateway.restart_in_place, gateway.reload])
+async def test_one_that_is_restarting_already_needs_no_push(tmp_path: Path, effect: Any) -> None:
+    fake = FakeGateway()
+
+    def leaving(_: Any) -> None:
+        raise GatewayError("UNAVAILABLE", "config.get unavailable during gateway restart", retryable=True)
+
+    async with linked(fake, tmp_path) as stage:
+        fake.on("config.get", leaving)
+        assert (await effect(stage.world, RESTART)).result == "done"
+    assert [method for method, _ in fake.calls] == ["config.get"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from regrow.act.child import signal_restart
@@ -22,6 +24,28 @@ RELOAD = "secrets.reload"
 SERVICE_RESTART = 1012
 HOT_WITHIN = 6.0  # the gateway notices a change by itself and applies what needs no restart; measured 0.6 to 1.7 s
 _HOT_EVERY = 0.5
+SETTLED = 1.0  # a gateway answers config.get from a snapshot for a moment after a change; measured 0.26 s
+
+
+_ITSELF = Verdict(result="done", detail="the gateway restarts by itself to apply what had changed")
+
+
+async def judged(world: World) -> Mapping[str, Any]:
+    """The gateway's own judgement of openclaw.json, of the bytes that lie there now."""
+    with suppress(OSError):
+        status = world.config_path.stat()
+        # the change time: a file that was moved here may bring an old modification time along
+        age = time.time() - max(status.st_mtime, status.st_ctime)
+        if age < SETTLED:
+            await asyncio.sleep(min(SETTLED, SETTLED - age))
+    return _mapping(await world.call("config.get", {}, 8.0))
+
+
+def _restarting(error: Exception) -> bool:
+    """Whether the gateway refuses because it is about to restart."""
+    if not isinstance(error, GatewayError) or error.code != "UNAVAILABLE":
+        return False
+    return "restarting" in str(error.details.get("reason", "")) or "during gateway restart" in error.message
 
 
 async def restart_in_place(world: World, action: RestartInPlace) -> Verdict:
@@ -32,8 +56,13 @@ async def restart_in_place(world: World, action: RestartInPlace) -> Verdict:
         GatewayError, TransportError: The gateway said no, or said nothing.
     """
     methods = world.methods()
-    if world.line is not None and world.line.client is not None and not action.force:
-        _need_valid(await world.call("config.get", {}, 8.0))
+    try:
+        if world.line is not None and world.line.client is not None and not action.force:
+            _need_valid(await judged(world))
+    except GatewayError as error:
+        if _restarting(error):
+            return Verdict(result="done", detail="it is restarting already")
+        raise
     if REQUEST not in methods:
         return _by_signal(world)
     summary = await _preflight(world) if PREFLIGHT in methods else ""
@@ -95,7 +124,12 @@ async def reload(world: World, action: Reload) -> Verdict:  # noqa: ARG001  (eff
     methods = world.methods()
     if RELOAD not in methods or world.view().protocol in (1, 2, 3):
         return _reload_old(world)
-    seen = _mapping(await world.call("config.get", {}, 8.0))
+    try:
+        seen = await judged(world)
+    except GatewayError as error:
+        if _restarting(error):
+            return _ITSELF
+        raise
     _need_valid(seen)
     if "appliedConfigHash" not in seen:
         return _reload_old(world)
@@ -142,11 +176,11 @@ async def _wait_applied(world: World) -> Verdict | None:
                 await asyncio.sleep(_HOT_EVERY)
     except TimeoutError:
         pass
-    except (TransportError, Refused) as error:
+    except (GatewayError, TransportError, Refused) as error:
         if isinstance(error, Refused) and error.by != "link":
             raise
-        if await _left_to_restart(client):
-            return Verdict(result="done", detail="the gateway restarts by itself to apply what had changed")
+        if await _left_to_restart(client) or _restarting(error):
+            return _ITSELF
         raise
     what = ", ".join(paths[:8]) or "openclaw.json"
     return Verdict(result="failed", detail=f"restart-needed: {what} changed and is not applied while it runs")

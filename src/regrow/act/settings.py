@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from regrow.act import files
-from regrow.act.gateway import issues
+from regrow.act.gateway import issues, judged
 from regrow.act.world import World
 from regrow.host import locks
 from regrow.host.cli import run_openclaw
@@ -167,10 +167,10 @@ async def keep_served(world: World) -> ConfigKept | None:
     if before is None or not _VERSION.fullmatch(version):
         return None
     try:
-        seen = await world.call("config.get", {}, 10.0)
+        seen = await judged(world)
     except (LinkError, Refused):
         return None
-    if not isinstance(seen, Mapping) or seen.get("valid") is not True:
+    if seen.get("valid") is not True:
         return None
     applied = seen.get("appliedConfigHash")
     if applied is not None and seen.get("configRevisionHash") != applied:
@@ -301,11 +301,10 @@ async def _holds(world: World, path: Path, content: bytes, *, down: bool) -> str
     if down:
         valid, problems = await validate(world)
     else:
-        seen: Any = None
+        seen: Mapping[str, Any] = {}
         with suppress(LinkError, Refused):
-            seen = await world.call("config.get", {}, 10.0)
-        valid = seen.get("valid") if isinstance(seen, Mapping) else None
-        problems = issues(seen) if isinstance(seen, Mapping) else []
+            seen = await judged(world)
+        valid, problems = seen.get("valid"), issues(seen)
     if files.read(path) != content:
         return "somebody changed the file at once"
     return "; ".join(problems[:3]) or "it is not valid" if valid is False else ""
