@@ -45,3 +45,16 @@ async def keep(
             score = 0.0
         else:
             await asyncio.sleep(0)
+
+
+async def once(run: Callable[[], Awaitable[None]], failed: Callable[[BaseException, int], None]) -> None:
+    """Run a task once; what it raises is told and goes no further.
+
+    Args:
+        run: Begins the task.
+        failed: Told the failure.
+    """
+    try:
+        await run()
+    except Exception as error:  # noqa: BLE001  (as above)
+        failed(error, 1)

@@ -45,7 +45,7 @@ class ChildProgram:
         self.state_dir = self.home / ".openclaw"
         self.config_path = self.state_dir / "openclaw.json"
         package = root / "node_modules" / "openclaw"
-        package.mkdir(parents=True)
+        (package / "dist").mkdir(parents=True)
         self.state_dir.mkdir(parents=True, mode=0o700)
         self.entry = package / "openclaw.mjs"
         self.entry.write_text(f"import runpy\nrunpy.run_path({str(PROGRAM)!r}, run_name='__main__')\n")

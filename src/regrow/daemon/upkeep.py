@@ -16,7 +16,6 @@ from regrow.model.facts import OwnerSeen
 if TYPE_CHECKING:
     from regrow.daemon.wiring import Daemon
 
-BEAT = 10.0
 RETAIN = 3600.0
 SETTLE = 0.2  # several changes at once are one status file
 
@@ -51,7 +50,7 @@ class Upkeep:
                 os.close(handle)
             fresh.replace(path)
         except OSError as error:
-            self._daemon._publish("trouble", {"what": f"{path} cannot be written: {error.strerror or error}"})  # noqa: SLF001
+            self._daemon.publish("trouble", {"what": f"{path} cannot be written: {error.strerror or error}"})
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -69,7 +68,7 @@ class Upkeep:
             local = not daemon.place.url and not daemon.config.regrow.dry_run and daemon.place.state_dir.is_dir()
             if local:
                 await self._hold()
-            await asyncio.sleep(BEAT)
+            await asyncio.sleep(daemon.policy.lease_every)
 
     async def _hold(self) -> None:
         daemon = self._daemon
@@ -78,7 +77,7 @@ class Upkeep:
             if held or daemon.lease.take():
                 return
         except RegrowError as error:
-            daemon._publish("trouble", {"what": str(error)})  # noqa: SLF001
+            daemon.publish("trouble", {"what": str(error)})
             return
         holder = daemon.lease.holder()
         detail = f"regrow {holder.name or 'keeper'} (pid {holder.pid})" if holder is not None else "another regrow"

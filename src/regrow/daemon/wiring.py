@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,31 +12,31 @@ import structlog
 from msgspec.structs import replace
 
 from regrow import __version__
-from regrow.act.child import take_over
 from regrow.act.effects import effects, explain
 from regrow.act.executor import Executor
 from regrow.act.settings import keep_served
 from regrow.act.world import World
 from regrow.config.redaction import redact, remember_secret
-from regrow.config.reload import changes
 from regrow.config.schema import Config
 from regrow.daemon.desk import Desk
 from regrow.daemon.memory import memory_of, recalled
 from regrow.daemon.mind import Mind
+from regrow.daemon.ownership import Ownership
 from regrow.daemon.place import Place, place_of
+from regrow.daemon.signals import Signals
 from regrow.daemon.status import status
 from regrow.daemon.upkeep import Upkeep
 from regrow.decide.domains.base import registry
 from regrow.decide.engine import Outcome, Setup, State, first_state
-from regrow.decide.profiles import policy
-from regrow.host import services
-from regrow.host.child import Child, adopt
+from regrow.decide.profiles import Policy
+from regrow.decide.profiles import policy as figures
+from regrow.host.child import Child
 from regrow.host.cli import Finished, run_openclaw
 from regrow.host.clock import Clock
 from regrow.host.lease import Lease
 from regrow.host.lives import living
 from regrow.host.notify import notify
-from regrow.keep import keep
+from regrow.keep import keep, once
 from regrow.link.chat import Normaliser
 from regrow.link.client import GatewayClient
 from regrow.link.events import GatewayEvent
@@ -54,16 +52,12 @@ from regrow.model.facts import (
     ChildStarted,
     ConfigKept,
     OutputSeen,
-    OwnerSeen,
     PackageSeen,
-    Quitting,
     Started,
-    Verified,
 )
-from regrow.model.gateway import Mode, Process
 from regrow.observe.child import ChildWatch
 from regrow.observe.health import Health
-from regrow.observe.owner import Premises, look_owner
+from regrow.observe.owner import look_owner
 from regrow.observe.package import Package
 from regrow.observe.settings import Settings
 from regrow.observe.ticks import Ticks
@@ -88,20 +82,28 @@ class Daemon:
         config: Our settings.
         say: Told each event of interest, for the terminal.
         reload: Reads the settings again, for SIGHUP and `regrow reload-config`.
+        policy: The figures supervision runs on; by default those of the profile.
     """
 
-    def __init__(self, config: Config, *, say: Say | None = None, reload: Callable[[], Config] | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        say: Say | None = None,
+        reload: Callable[[], Config] | None = None,
+        policy: Policy | None = None,
+    ) -> None:
         self.config = config
         self.place: Place = place_of(config)
         self.clock = Clock()
         self._say = say
-        self._reload = reload
-        self._policy = policy(config.regrow.profile, windows=os.name == "nt")
+        self.read_config = reload
+        self.policy = policy or figures(config.regrow.profile, windows=os.name == "nt")
         self._log = structlog.get_logger("regrow")
         self._done = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
-        self._quits = 0
-        self._unit: services.Unit | None = None
+        self._signals = Signals(self)
+        self._ownership = Ownership(self)
 
     # ── life ──
 
@@ -119,16 +121,18 @@ class Daemon:
             await self._build()
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
-                self._on_signals(asyncio.get_running_loop())
-                parts = [tasks.create_task(self._kept(part.run, name), name=name) for name, part in self._parts()]
+                self._signals.install(asyncio.get_running_loop())
+                parts = [
+                    tasks.create_task(keep(part.run, self._failed(name)), name=name) for name, part in self._parts()
+                ]
                 self.mind.post(await self._started())
                 notify("READY=1", f"STATUS=tending {self.place.state_dir}")
                 await self._done.wait()
                 notify("STOPPING=1")
                 for part in reversed(parts):
                     part.cancel()
-                for watch in list(self._watching):
-                    watch.cancel()
+                for task in list(self._beside):
+                    task.cancel()
         finally:
             self.events.publish("regrow:stopped", {"pid": os.getpid()}, self.clock.now())
             self.lease.release()
@@ -142,31 +146,31 @@ class Daemon:
         if place.token:
             remember_secret(place.token)
         self.events = Events(self.journal, name=pseudonyms(place.folder / "pseudonyms.key"), clock=clock.now)
-        self.journal.listen(self._publish)
+        self.journal.listen(self.publish)
         self.snapshot = Snapshot(place.status)
         self.lease = Lease(place.state_dir, name=config.regrow.name, version=__version__)
         state, problem = recalled(first_state(self._setup(config)), place.memory, clock.now())
         if problem:
-            self._publish("trouble", {"what": problem})
+            self.publish("trouble", {"what": problem})
         self._remembered = memory_of(state)
         self.mind = Mind(
-            state, self._setup(config), self.journal, submit=self._submit, remember=self._remember, say=self._publish
+            state, self._setup(config), self.journal, submit=self._submit, remember=self._remember, say=self.publish
         )
         self.line = Line(
             self._url, lambda: self.world.token, Identity.load_or_create(place.key),
-            READ if config.regrow.dry_run else ADMIN, clock=clock, post=self.mind.post, policy=self._policy,
+            READ if config.regrow.dry_run else ADMIN, clock=clock, post=self.mind.post, policy=self.policy,
         )  # fmt: skip
         normaliser = Normaliser()
         self.line.on_item = lambda item: self._heard(normaliser, item)
-        self._watching: set[asyncio.Task[None]] = set()
+        self._beside: set[asyncio.Task[None]] = set()
         self.world = self._world()
         if not place.url and config.gateway.mode in ("auto", "own"):
             await self._need_openclaw()
         self._observers()
         table = effects(self.world)
-        table[LookOwner] = lambda _action: self._look_owner()
+        table[LookOwner] = lambda _action: self._ownership.look()
         table[LookConfig] = lambda _action: self.settings.judge()
-        table[Verify] = lambda _action: self._verify()
+        table[Verify] = lambda _action: self.health.verify()
         self.executor = Executor(
             self.world, table, self.journal, self.mind.post, clock, explain=lambda action: explain(self.world, action)
         )
@@ -178,7 +182,7 @@ class Daemon:
             self.journal,
             now=clock.now,
             status=self.status,
-            reload=self.reload_config,
+            reload=self._signals.reload_config,
         )
         self.control = ControlServer(place.socket, desk)
         self.upkeep = Upkeep(self)
@@ -186,20 +190,20 @@ class Daemon:
     def _setup(self, config: Config) -> Setup:
         domains = registry()
         configs = {name: getattr(config.heal, name) for name in domains}
-        return Setup(domains=tuple(domains.values()), configs=configs, policy=self._policy)
+        return Setup(domains=tuple(domains.values()), configs=configs, policy=self.policy)
 
     def _world(self) -> World:
         place, gateway = self.place, self.config.gateway
         life = living(place.folder)
         return World(
             state_dir=place.state_dir, config_path=place.config_path, folder=place.folder, post=self.mind.post,
-            view=self.mind.view, clock=self.clock, journal=self.journal, say=self._publish, line=self.line,
-            policy=self._policy, port=life.port if life is not None else place.port,
+            view=self.mind.view, clock=self.clock, journal=self.journal, say=self.publish, line=self.line,
+            policy=self.policy, port=life.port if life is not None else place.port,
             token=(life.token if life is not None else None) or place.token, fresh_token=place.token is None,
             entry=str(gateway.entry) if gateway.entry is not None else None,
             node=str(gateway.node) if gateway.node is not None else None,
             args=gateway.args, env=gateway.env, external=gateway.restarts == "external",
-            keep=self.config.heal.settings.keep, on_child=self._watch,
+            keep=self.config.heal.settings.keep, on_child=self.watch,
         )  # fmt: skip
 
     async def _need_openclaw(self) -> None:
@@ -207,17 +211,17 @@ class Daemon:
         try:
             await self.world.installation()
         except Fatal:
-            seen = await look_owner(self._premises(), self.clock)
+            seen = await look_owner(self._ownership.premises(), self.clock)
             if seen.owner in ("none", "listener"):
                 raise
 
     def _observers(self) -> None:
         post, clock, view = self.mind.post, self.clock, self.mind.view
         self.health = Health(
-            post, clock, view, self._url, self._policy, lambda: self.world.child, line=self.line, dial=self._client
+            post, clock, view, self._url, self.policy, lambda: self.world.child, line=self.line, dial=self._client
         )
         self.settings = Settings(post, clock, self.place.config_path, self.line, self._cli)
-        self.package = Package(post, clock, self._entry)
+        self.package = Package(post, clock, self._entry, settled=self.policy.update_settled)
 
     def _parts(self) -> Sequence[tuple[str, Any]]:
         post, clock = self.mind.post, self.clock
@@ -229,12 +233,12 @@ class Daemon:
             return [*parts, ("control", self.control)]
         return [*parts, ("settings", self.settings), ("package", self.package), ("control", self.control)]
 
-    async def _kept(self, run: Callable[[], Any], name: str) -> None:
+    def _failed(self, name: str) -> Callable[[BaseException, int], None]:
         def failed(error: BaseException, count: int) -> None:
             self._log.error("a part of regrow failed and was begun again", part=name, count=count, exc_info=error)
-            self._publish("fault", {"what": redact(f"{name}: {type(error).__name__}: {error}"), "count": count})
+            self.publish("fault", {"what": redact(f"{name}: {type(error).__name__}: {error}"), "count": count})
 
-        await keep(run, failed)
+        return failed
 
     async def _started(self) -> Started:
         """What outlived our last life, told to the engine."""
@@ -244,11 +248,11 @@ class Daemon:
         for intent in await self.journal.open_intents():
             # shown, never repeated: nobody knows whether it was done
             data = {"key": intent.key, "intendedAt": intent.intended_at, "action": intent.action}
-            self._publish("intent:open", data)
+            self.publish("intent:open", data)
         for episode in await self.journal.open_episodes():
             # an earlier life of ours saw it; it is opened anew if it still stands
             self.journal.store_episode(replace(episode, state="ended", closed=at))
-        self._publish(
+        self.publish(
             "regrow:started", {"version": __version__, "pid": os.getpid(), "dryRun": self.config.regrow.dry_run}
         )
         desired = await self.journal.desired()
@@ -274,48 +278,27 @@ class Daemon:
         installation = self.world.known_installation
         return Path(installation.entry) if installation is not None else None
 
-    def _premises(self) -> Premises:
-        life, child = living(self.place.folder), self.world.child
-        ours = [process for process in (life.process if life else None,) if process is not None]
-        if child is not None and not child.ended and self.mind.view().adopted:
-            ours.append(child.process)
-        return Premises(
-            state_dir=self.place.state_dir, config_path=self.place.config_path, port=self.world.port,
-            url=self.place.url, ours=tuple(dict.fromkeys(ours)), met=self.mind.view().process,
-            service=self.config.gateway.mode == "service",
-        )  # fmt: skip
-
-    async def _look_owner(self) -> OwnerSeen | None:
-        seen = await look_owner(self._premises(), self.clock)
-        process = seen.process
-        if seen.mode is Mode.SERVICE and process is not None:
-            self.world.unit = await asyncio.to_thread(services.gateway_unit, process)
-        held = self.world.child is not None and self.world.child.process == process
-        if process is None or held or seen.owner in ("listener", "remote"):
-            return seen
-        if seen.owner == "ours":
-            take_over(self.world, process, port=seen.port)
-        else:
-            self._follow_stranger(process)
-        return seen
-
-    def _follow_stranger(self, process: Process) -> None:
-        """Notice its end; it is not ours, and nothing else is done."""
-        with suppress(RegrowError):
-            self.world.child = adopt(process)
-            self._watch(self.world.child)
-
-    async def _verify(self) -> Verified:
-        return await self.health.verify()
-
-    def _watch(self, child: Child) -> None:
-        watch = ChildWatch(child, self.mind.post, self.clock, self._publish, version=lambda: self.mind.view().version)
-        if self._tasks is None:
-            return
-        task = self._tasks.create_task(watch.run(), name=f"child {child.process.pid}")
-        self._watching.add(task)
-        task.add_done_callback(self._watching.discard)
+    def watch(self, child: Child) -> None:
+        """Follow this process to its end."""
+        watch = ChildWatch(child, self.mind.post, self.clock, self.publish, version=lambda: self.mind.view().version)
+        self.begin(watch.run, f"child {child.process.pid}")
         self.health.nudge()
+
+    def begin(self, work: Callable[[], Awaitable[None]], name: str) -> None:
+        """Do something once, beside the parts; it ends with us, and we do not end with it."""
+        assert self._tasks is not None  # noqa: S101  (nothing begins before the parts do)
+        task = self._tasks.create_task(once(work, self._failed(name)), name=name)
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
+
+    def use(self, config: Config) -> None:
+        """Go on with these settings."""
+        self.config = config
+        self.mind.setup = self._setup(config)
+
+    def quit(self) -> None:
+        """End: the own gateway first, in good order. A second time: at once, and the gateway lives on."""
+        self._signals.quit()
 
     def _submit(self, action: AnyAction) -> None:
         self.executor.submit(action)
@@ -326,7 +309,7 @@ class Daemon:
         """Things that are no decisions: adopt what a person allowed, keep what was proven, look again at news."""
         match fact:
             case Asked(verb="adopt"):
-                self._adopt()
+                self._ownership.adopt()
             case ChildStarted() | OutputSeen(kind="ready"):
                 self.health.nudge()
             case ChildExited() if self.world.child is not None and self.world.child.process == fact.process:
@@ -336,77 +319,19 @@ class Daemon:
                 self.settings.forget()
             case _:
                 pass
-        if any(note.type == "gateway:ready" for note in outcome.notes) and self._tasks is not None:
-            self._tasks.create_task(self._keep_served(), name="keep the served configuration")
+        if any(note.type == "gateway:ready" for note in outcome.notes):
+            self.begin(self._keep_served, "keep the served configuration")
         if any(note.type == "status" for note in outcome.notes):
             notify(f"STATUS={self.mind.view().phase}")
             self.upkeep.changed()
-        if self._quits and self._may_end():
+        if self._signals.may_end:
             self._done.set()
-
-    def _adopt(self) -> None:
-        process = self.mind.view().process
-        if process is None or self.place.url:
-            return
-        try:
-            self.world.child = None
-            take_over(self.world, process)
-        except RegrowError as error:
-            self._publish("trouble", {"what": redact(str(error))})
 
     async def _keep_served(self) -> None:
         try:
             await keep_served(self.world)
         except (RegrowError, OSError) as error:
-            self._publish("trouble", {"what": redact(f"the configuration could not be kept: {error}")})
-
-    def _may_end(self) -> bool:
-        view = self.mind.view()
-        ours = view.process is not None and view.adopted and view.mode is Mode.OWN and not view.observed_only
-        return not ours or self.config.regrow.leave_running or self.config.regrow.dry_run or self._quits > 1
-
-    def _on_signals(self, loop: asyncio.AbstractEventLoop) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.quit)
-        loop.add_signal_handler(signal.SIGHUP, self._hang_up_signal)
-
-    def quit(self) -> None:
-        """End: the own gateway first, in good order. A second time: at once, and the gateway lives on."""
-        self._quits += 1
-        if self._quits > 1:
-            self._publish("regrow:leaving", {"why": "told twice; the gateway is left as it is"})
-        self.mind.post(Quitting(at=self.clock.now(), leave_running=self.config.regrow.leave_running))
-
-    def _hang_up_signal(self) -> None:
-        if self._tasks is not None:
-            self._tasks.create_task(self._reload_loudly(), name="reload configuration")
-
-    async def _reload_loudly(self) -> None:
-        with suppress(RegrowError):
-            await self.reload_config()
-
-    async def reload_config(self) -> dict[str, Any]:
-        """Read our settings again; the old ones stay if the new are not valid, and it is said.
-
-        Raises:
-            ConfigError: With every problem.
-        """
-        if self._reload is None:
-            return {"changed": [], "needRestart": []}
-        try:
-            new = self._reload()
-        except RegrowError as error:
-            self._publish("config:rejected", {"problems": str(error).splitlines()})
-            raise
-        found = changes(self.config, new)
-        self.config = new
-        self.mind.setup = self._setup(new)
-        said = {
-            "changed": [change.path for change in found],
-            "needRestart": [change.path for change in found if not change.live],
-        }
-        self._publish("config:reloaded", said)
-        return said
+            self.publish("trouble", {"what": redact(f"the configuration could not be kept: {error}")})
 
     # ── telling ──
 
@@ -417,7 +342,8 @@ class Daemon:
             connected_at=self.line.connected_at, dry_run=self.config.regrow.dry_run,
         )  # fmt: skip
 
-    def _publish(self, type_: str, data: dict[str, Any]) -> None:
+    def publish(self, type_: str, data: dict[str, Any]) -> None:
+        """Tell everybody, and keep it."""
         event = self.events.publish(type_, data, self.clock.now())
         if self._say is not None:
             self._say(event.type, event.data)

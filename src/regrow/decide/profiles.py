@@ -22,6 +22,8 @@ class Policy(Struct, frozen=True, kw_only=True):
         rpc_within: Default limit of a call. shutdown_within: limit of a call while shutting down.
         stop_budget: A planned stop: the gateway drains up to 315 s and gives itself 325 s.
         hung_budget: After SIGTERM to a gateway proven hung.
+        lease_every: Our claim on the state directory is renewed, or tried for again, so often.
+        update_settled: An installed package without a change for so long is whole.
         doctor: Whether doctor may run by itself, once per start flow, on a configuration-invalid signal.
     """
 
@@ -49,6 +51,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     reload_debounce: float = 1.2
     reload_policy_cache: float = 15.0
     reload_verify: float = 1.5
+    lease_every: float = 10.0
+    update_settled: float = 15.0
     doctor: bool = False
 
 

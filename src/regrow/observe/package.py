@@ -25,12 +25,23 @@ class Package:
         post: Takes the facts.
         clock: Tells the time.
         entry: The installation's program file, None while there is none.
+        every: Seconds between two looks.
+        settled: Seconds without a change after which an update counts as over.
     """
 
-    def __init__(self, post: Post, clock: Now, entry: Callable[[], Path | None], *, every: float = EVERY) -> None:
+    def __init__(
+        self,
+        post: Post,
+        clock: Now,
+        entry: Callable[[], Path | None],
+        *,
+        every: float = EVERY,
+        settled: float = SETTLED,
+    ) -> None:
         self._post = post
         self._clock = clock
         self._entry = entry
+        self._settled = settled
         self._told: PackageSeen | None = None
         self._changed_at = float("-inf")
         self._stamp = ""
@@ -57,7 +68,7 @@ class Package:
             self._changed_at = now if self._stamp else now - max(0.0, time.time() - written)
             self._stamp = stamp
         self._version = package_version(entry) or self._version
-        quiet = bool(stamp) and now - self._changed_at >= SETTLED and not _is_written(entry.parent)
+        quiet = bool(stamp) and now - self._changed_at >= self._settled and not _is_written(entry.parent, self._settled)
         seen = PackageSeen(at=now, version=self._version, stamp=stamp, quiet=quiet)
         told = self._told
         if told is None or (told.version, told.stamp, told.quiet) != (seen.version, seen.stamp, seen.quiet):
@@ -76,12 +87,12 @@ def _stamp(root: Path) -> tuple[str, float]:
     return "-".join(f"{part:x}" for part in parts), max(package.st_ctime, dist.st_ctime)
 
 
-def _is_written(root: Path) -> bool:
+def _is_written(root: Path, settled: float) -> bool:
     """npm is at work: it unpacks beside the package under a hidden name and writes its lock file last."""
     now = time.time()
     modules = root.parent
     with suppress(OSError):
-        if now - (modules / ".package-lock.json").stat().st_mtime < SETTLED:
+        if now - (modules / ".package-lock.json").stat().st_mtime < settled:
             return True
     with suppress(OSError):
         for entry in modules.iterdir():

@@ -1,0 +1,74 @@
+"""Looks who holds the gateway, and takes over or follows what it finds."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from regrow.act.child import take_over
+from regrow.config.redaction import redact
+from regrow.host import services
+from regrow.host.child import adopt
+from regrow.host.lives import living
+from regrow.model.errors import RegrowError
+from regrow.model.facts import OwnerSeen
+from regrow.model.gateway import Mode, Process
+from regrow.observe.owner import Premises, look_owner
+
+if TYPE_CHECKING:
+    from regrow.daemon.wiring import Daemon
+
+
+class Ownership:
+    """Whose the gateway is, for one keeper."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+
+    def premises(self) -> Premises:
+        """Where to look, and what is ours."""
+        daemon = self._daemon
+        place, world, view = daemon.place, daemon.world, daemon.mind.view()
+        life, child = living(place.folder), world.child
+        ours = [process for process in (life.process if life else None,) if process is not None]
+        if child is not None and not child.ended and view.adopted:
+            ours.append(child.process)
+        return Premises(
+            state_dir=place.state_dir, config_path=place.config_path, port=world.port, url=place.url,
+            ours=tuple(dict.fromkeys(ours)), met=view.process, service=daemon.config.gateway.mode == "service",
+        )  # fmt: skip
+
+    async def look(self) -> OwnerSeen:
+        """Look; what is ours is taken over without touching it, what is not is followed to its end."""
+        world = self._daemon.world
+        seen = await look_owner(self.premises(), self._daemon.clock)
+        process = seen.process
+        if seen.mode is Mode.SERVICE and process is not None:
+            world.unit = await asyncio.to_thread(services.gateway_unit, process)
+        held = world.child is not None and world.child.process == process
+        if process is None or held or seen.owner in ("listener", "remote"):
+            return seen
+        if seen.owner == "ours":
+            take_over(world, process, port=seen.port)
+        else:
+            self._follow(process)
+        return seen
+
+    def adopt(self) -> None:
+        """Act on the gateway that runs from now on: a person allowed it."""
+        daemon = self._daemon
+        process = daemon.mind.view().process
+        if process is None or daemon.place.url:
+            return
+        try:
+            daemon.world.child = None
+            take_over(daemon.world, process)
+        except RegrowError as error:
+            daemon.publish("trouble", {"what": redact(str(error))})
+
+    def _follow(self, process: Process) -> None:
+        """Notice its end; it is not ours, and nothing else is done."""
+        with suppress(RegrowError):
+            self._daemon.world.child = adopt(process)
+            self._daemon.watch(self._daemon.world.child)
