@@ -37,11 +37,11 @@ def command(place: Place, *, act: bool, restore: str | None, diff: bool, as_json
         digest = _whole(place, restore)
         return request(place, "restore", as_json=as_json, subject=digest, reason="regrow doctor --restore")
     from regrow.act.doctor import explain_doctor
-    from regrow.cli.ground import world_of
+    from regrow.cli.ground import settings_for, world_of
     from regrow.daemon.place import place_of
 
-    loaded = place.load()
-    found = asyncio.run(explain_doctor(world_of(loaded, place_of(loaded.config))))
+    config = settings_for(place).config
+    found = asyncio.run(explain_doctor(world_of(config, place_of(config))))
     if as_json:
         show_json(_plain(found))
     else:

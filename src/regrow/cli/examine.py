@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from regrow.cli.check import Findings
-from regrow.cli.ground import USUAL_PORT, Wall, settings_of, world_of
+from regrow.cli.ground import USUAL_PORT, Wall, settings_for, settings_of, world_of
 from regrow.cli.place import Place
 from regrow.config.load import Loaded
 from regrow.daemon.place import Place as Premises
@@ -45,7 +45,7 @@ async def examine(place: Place, found: Findings) -> None:
 
 def _configuration(place: Place, found: Findings) -> Loaded:
     try:
-        loaded = place.load()
+        loaded = settings_for(place)
     except ConfigError as error:
         for problem in error.problems:
             found.add("problem", "configuration", problem)
@@ -61,7 +61,7 @@ def _configuration(place: Place, found: Findings) -> Loaded:
 
 async def _openclaw(loaded: Loaded, premises: Premises, found: Findings) -> None:
     """OpenClaw, its Node, and what OpenClaw itself thinks of openclaw.json."""
-    world = world_of(loaded, premises)
+    world = world_of(loaded.config, premises)
     installation: Installation | None = None
     try:
         installation = await world.installation()

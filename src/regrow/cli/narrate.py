@@ -29,7 +29,7 @@ _ACTIONS = {
     "restore-config": "putting back an openclaw.json that worked",
 }
 _PHASES = {
-    "stopped": Line("stopped; it stays so until `regrow start`", "warn"),
+    "stopped": Line("the gateway is stopped", "warn"),
     "starting": Line("starting"),
     "running": Line("running", "good"),
     "reconnecting": Line("its connection is gone; dialling again", "warn"),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from regrow.cli.ground import boxed, has_sandbox
 from regrow.cli.place import Place, placed
 from regrow.cli.words import remark, say
 from regrow.model.errors import Fatal
@@ -49,6 +50,7 @@ def command(
 
     if sandbox and place.name is None:
         place = place._replace(name=SANDBOX)
+    sandbox = sandbox or has_sandbox(place)
 
     def settings() -> Config:
         loaded = place.load(
@@ -58,7 +60,7 @@ def command(
         )
         for warning in loaded.warnings:
             remark(warning)
-        return _boxed(loaded.config) if sandbox else loaded.config
+        return boxed(loaded.config) if sandbox else loaded.config
 
     config = settings()
     # trying things out must work on a machine with nothing; anything else is installed on request only
@@ -74,22 +76,6 @@ def _chosen(config: Config, before: Config) -> Config:
 
     entry, node = config.gateway.entry or before.gateway.entry, config.gateway.node or before.gateway.node
     return replace(config, gateway=replace(config.gateway, entry=entry, node=node))
-
-
-def _boxed(config: Config) -> Config:
-    """The configuration with a gateway of regrow's own in place of the user's."""
-    from msgspec.structs import replace
-
-    from regrow.config.schema import GatewayConfig
-    from regrow.host.sandbox import open_sandbox
-
-    box = open_sandbox(config.regrow.name)
-    theirs = config.gateway
-    gateway = GatewayConfig(
-        state_dir=box.state_dir, config=box.config, port=box.port, token_file=box.token_file, mode="own",
-        entry=theirs.entry, node=theirs.node, env={**theirs.env, "HOME": str(box.home)},
-    )  # fmt: skip
-    return replace(config, gateway=gateway)
 
 
 def _with_openclaw(config: Config, *, bring: bool, managed: bool) -> Config:
@@ -146,7 +132,9 @@ def _keep(config: Config, place: Place, reload: Callable[[], Config]) -> int:
         async with asyncio.TaskGroup() as tasks:
             ticking = tasks.create_task(voice.tick())
             try:
-                return await Daemon(config, say=voice.hear, reload=reload).run()
+                code = await Daemon(config, say=voice.hear, reload=reload).run()
+                voice.hear("regrow:stopped", {"pid": os.getpid()})
+                return code
             finally:
                 ticking.cancel()
 

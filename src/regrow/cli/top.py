@@ -15,7 +15,7 @@ from regrow.cli.asking import refused
 from regrow.cli.narrate import printed, tell
 from regrow.cli.place import Place, placed
 from regrow.cli.status import health, lines
-from regrow.serve.client import NotRunning, one
+from regrow.serve.client import NoAnswer, NotRunning, one
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -52,7 +52,7 @@ def command(place: Place) -> int:
         while not pressed(EVERY):
             try:
                 status = one(place.socket, {"op": "status"}).get("result") or status
-            except NotRunning as error:
+            except (NotRunning, NoAnswer) as error:
                 live.update(_gone(str(error)), refresh=True)
                 continue
             live.update(_picture(place, status), refresh=True)
