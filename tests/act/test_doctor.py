@@ -32,6 +32,7 @@ async def test_a_repair_is_done_told_and_can_be_undone(stage: Stage, child_progr
     verdict = await doctor.doctor(stage.world, HEAL)
     assert verdict.result == "done"
     assert '-  "bogusKey": 1' in verdict.detail
+    assert "1 removed (bogusKey), 1 added (meta)" in verdict.detail
     assert json.loads(child_program.config_path.read_text())["meta"] == {"by": "doctor"}
     [kind, data] = stage.said[-1]
     assert kind == "config:doctored"
@@ -80,6 +81,16 @@ async def test_nothing_is_done_while_a_gateway_runs(stage: Stage, child_program:
     with pytest.raises(Refused, match="regrow stop") as refused:
         await doctor.doctor(stage.world, HEAL)
     assert refused.value.by == "running"
+
+
+async def test_doing_nothing_is_not_called_a_loss(stage: Stage, child_program: ChildProgram) -> None:
+    child_program.write_config("{broken")
+    settings.store(stage.world).keep(b'{"gateway": {"mode": "local"}}', "2026.9.6")
+    say(child_program, "pass")
+    verdict = await doctor.doctor(stage.world, HEAL)
+    assert "did not help" in verdict.detail
+    assert "as it was" in verdict.detail
+    assert "removed" not in verdict.detail
 
 
 async def test_an_unparsable_file_is_compared_with_what_was_served(stage: Stage, child_program: ChildProgram) -> None:

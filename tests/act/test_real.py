@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from act.rigging import Stage
-from regrow.act import child, gateway, settings
+from regrow.act import child, doctor, gateway, settings
 from regrow.act.proof import proven
 from regrow.host.process import alive, send, tree
 from regrow.link.line import Line
-from regrow.model.actions import Reload, RestartInPlace, RestoreConfig, Start, Terminate
+from regrow.model.actions import Doctor, Reload, RestartInPlace, RestoreConfig, Start, Terminate
 from regrow.model.errors import Refused
 from regrow.model.facts import LinkDown, LinkUp
 from rig.machine import CURRENT, SPRING, one_boot, remember
@@ -129,3 +130,27 @@ async def test_spring_restarts_on_its_own_signal(gateway_files: Files, tmp_path:
         await dial(line)
         assert alive(stage.children[-1].process)
         assert await end(stage) == 0
+
+
+async def test_the_doctor_mends_and_what_else_it_did_is_told(gateway_files: Files, tmp_path: Path) -> None:
+    files = gateway_files(CURRENT)
+    stage = stage_of(files, tmp_path)
+    config = json.loads(files.config_path.read_text())
+    files.write_config(config | {"gateway": config["gateway"] | {"bogusKey": 1}})
+    verdict = await doctor.doctor(stage.world, Doctor(reason="test"))
+    assert verdict.result == "done", verdict
+    assert "1 removed (gateway)" in verdict.detail
+    mended = json.loads(files.config_path.read_text())
+    assert mended["gateway"] == config["gateway"]
+    assert mended["logging"] == config["logging"]
+
+
+async def test_what_the_doctor_cannot_read_is_left_as_it_was(gateway_files: Files, tmp_path: Path) -> None:
+    files = gateway_files(CURRENT)
+    stage = stage_of(files, tmp_path)
+    broken = files.config_path.read_text()[:-2]
+    files.write_config(broken)
+    verdict = await doctor.doctor(stage.world, Doctor(reason="test"))
+    assert verdict.result == "failed", verdict
+    assert "still not valid" in verdict.detail
+    assert files.config_path.read_text() == broken

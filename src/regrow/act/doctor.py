@@ -69,19 +69,25 @@ async def doctor(world: World, action: Doctor) -> Verdict:
     ended = f"exit {done.code}" + (f": {_last_words(done.stderr or done.stdout)}" if done.code else "")
     after = files.read(path)
     lost = lost_keys(before, after, problems, _reference(world, installation.version))
-    if lost:
+    if lost and after != before:
         return _taken_back(undo, path, before, f"it removed or changed what was valid ({', '.join(lost[:8])})")
     valid, left = await validate(world)
     if valid is not True:
         what = "; ".join(left[:3]) or "nobody could judge it"
         return _taken_back(undo, path, before, f"the file is still not valid ({what}); {ended}")
     text = files.diff(before, after, names=("before the doctor", "after the doctor"))
-    data = {"diff": text, "undo": undo.folder, "reason": action.reason, "wasValid": was_valid, "code": done.code}
+    words = changes(before, after)
+    data = {
+        "changes": words,
+        "diff": text,
+        "undo": undo.folder,
+        "reason": action.reason,
+        "wasValid": was_valid,
+        "code": done.code,
+    }
     world.say("config:doctored", data)
-    changed = text or "it changed nothing in openclaw.json"
-    return Verdict(
-        result="done", detail=f"openclaw.json is valid ({ended}); the old one is kept in {undo.folder}\n{changed}"
-    )
+    told = f"openclaw.json is valid ({ended}); {words}; the old one is kept in {undo.folder}"
+    return Verdict(result="done", detail=f"{told}\n{text}".rstrip())
 
 
 async def explain_doctor(world: World) -> Explanation:
@@ -111,6 +117,22 @@ async def explain_doctor(world: World) -> Explanation:
         blocked=_blocked(world),
         copies=tuple(copies),
     )
+
+
+def changes(before: bytes | None, after: bytes | None) -> str:
+    """How many settings were removed, changed and added, and where."""
+    old, new = files.leaves(files.parsed(before) or {}), files.leaves(files.parsed(after) or {})
+    groups = {
+        "removed": [path for path in old if path not in new],
+        "changed": [path for path in old if path in new and old[path] != new[path]],
+        "added": [path for path in new if path not in old],
+    }
+    words = []
+    for what, paths in groups.items():
+        places = sorted({path.partition(".")[0] for path in paths})
+        if paths:
+            words.append(f"{len(paths)} {what} ({', '.join(places[:6])})")
+    return redact(", ".join(words)) or "nothing was changed"
 
 
 def lost_keys(before: bytes | None, after: bytes | None, problems: list[str], reference: bytes | None) -> list[str]:
