@@ -69,6 +69,47 @@ def test_a_person_is_told_at_once_that_an_invalid_configuration_refuses_a_restar
     assert s.done("restart-in-place")
 
 
+def test_a_change_under_a_running_gateway_is_judged_at_once_and_an_undecided_judge_is_asked_again_rarely():
+    s = Story().begin().run(20)
+    s.edit("bad", valid=False)
+    assert s.until(lambda: s.state.view.config_ok is False) < 5
+    assert [n.data["subject"] for _, n in s.notes if n.type == "episode:opened"] == ["config"]
+    s.edit("c1", valid=True)
+    s.run(5)
+    assert [n.data["subject"] for _, n in s.notes if n.type == "episode:closed"] == ["config"]
+    looked = len(s.done("look-config"))
+    s.edit("c3", valid=True)
+    s.config_valid = None
+    s.run(600)
+    assert 8 <= len(s.done("look-config")) - looked <= 11
+    assert s.ready
+
+
+def test_a_restart_that_the_gateway_refuses_for_its_file_does_not_end_what_serves():
+    s = Story().begin().run(20)
+    s.blocked_effects.add("look-config")
+    s.edit("bad", valid=False)
+    request = s.ask("restart")
+    s.run(600)
+    assert [r.state for _, r in s.replies if r.request == request] == ["queued", "refused"]
+    assert s.ready
+    assert s.done("terminate") == []
+
+
+def test_a_full_restart_right_after_an_edit_waits_for_the_judge():
+    s = Story().begin().run(20)
+    s.edit("bad", valid=False)
+    request = s.ask("restart", subject="full")
+    s.run(30)
+    assert [r.state for _, r in s.replies if r.request == request] == ["queued", "refused"]
+    assert s.ready
+    s.edit("c2", valid=True)
+    request = s.ask("restart", subject="full")
+    s.run(30)
+    assert [r.state for _, r in s.replies if r.request == request] == ["queued", "done"]
+    assert len(s.starts) == 2
+
+
 def test_a_stop_is_held_until_start_whatever_happens():
     s = Story().begin().run(20)
     request = s.ask("stop")

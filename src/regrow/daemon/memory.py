@@ -32,7 +32,7 @@ def memory_of(state: State) -> Memory:
     s: Supervision = state.domains["liveness"]
     return Memory(
         governor=s.governor, kills=s.kills, killed=s.killed, took=s.took, took_version=s.took_version,
-        in_place=s.in_place, repairs=replace(state.domains["settings"], wanted=None),
+        in_place=s.in_place, repairs=replace(state.domains["settings"], wanted=None, looked=("", 0.0)),
     )  # fmt: skip
 
 

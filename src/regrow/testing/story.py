@@ -289,7 +289,7 @@ class Story:
             case Terminate() | Kill() | Continue() | Revive():
                 return self._signal(action)
             case RestartInPlace():
-                return self._in_place()
+                return self._in_place(force=action.force)
             case RestoreConfig():
                 self._later(0.1, lambda: self.edit(action.digest, valid=True))
             case _:
@@ -388,7 +388,9 @@ class Story:
                     self._boot(Fate())
         return Verdict("done")
 
-    def _in_place(self) -> Verdict:
+    def _in_place(self, *, force: bool) -> Verdict:
+        if not self.config_valid and not force:
+            return Verdict("refused", by="config", detail="openclaw.json is not valid")
         if self.process is None or not self.serving or self.refuses_in_place:
             return Verdict("failed", detail="it does not take the request")
         life = self.life

@@ -9,9 +9,12 @@ from msgspec.structs import replace
 
 from regrow.decide.domains.base import Context, DomainConfig, Reply, Setting, Step, Symptom, domain
 from regrow.decide.view import View
-from regrow.model.actions import AnyAction, Doctor, RestoreConfig
+from regrow.model.actions import AnyAction, Doctor, LookConfig, RestoreConfig
 from regrow.model.facts import AnyFact, Asked, Ended, Intended
 from regrow.model.gateway import Phase
+
+
+JUDGE_AGAIN = 60.0  # when the gateway's judge could not tell
 
 
 class SettingsConfig(DomainConfig, frozen=True):
@@ -33,11 +36,13 @@ class Repairs(Struct, frozen=True, kw_only=True, omit_defaults=True):
         doctored: Digest the doctor was last let at: never twice for the same bytes.
         restored: Digest that was broken when a copy was last put back by ourselves.
         wanted: A person's request under way: verb, request id, digest.
+        looked: What the judge was last shown while the gateway ran: digest and time.
     """
 
     doctored: str = ""
     restored: str = ""
     wanted: tuple[str, str, str] | None = None
+    looked: tuple[str, float] = ("", 0.0)
 
 
 def candidate(view: View) -> str:
@@ -61,6 +66,8 @@ def step(s: Repairs, fact: AnyFact, cx: Context) -> Step:
             s = replace(s, doctored=view.config.digest)
         case Intended(action=RestoreConfig()) if view.config is not None:
             s = replace(s, restored=view.config.digest)
+        case Intended(action=LookConfig()) if view.config is not None:
+            s = replace(s, looked=(view.config.digest, cx.at))
         case Ended(action=Doctor() | RestoreConfig()) if s.wanted is not None:
             state = {"done": "done", "would": "done", "refused": "refused"}.get(fact.verdict.result, "failed")
             replies = [Reply(s.wanted[1], state, fact.verdict.detail)]  # type: ignore[arg-type]
@@ -104,6 +111,11 @@ def _wishes(s: Repairs, cx: Context) -> list[AnyAction]:
         if verb == "restore":
             return [RestoreConfig(digest=digest, reason="asked for", human=True, request=request)]
         return [Doctor(reason="asked for", human=True, request=request)]
+    if view.config is not None and view.config_ok is None and view.ready:
+        # somebody changed it under a running gateway: know it before a restart is wanted
+        digest, at = s.looked
+        due = digest != view.config.digest or cx.at - at >= JUDGE_AGAIN
+        return [LookConfig(reason="openclaw.json was changed")] if due and config.mode != "off" else []
     if view.config is None or view.config_ok is not False or config.mode != "auto" or view.want != "running":
         return []
     if view.phase is not Phase.HELD:  # it still serves: nothing is urgent, a person is editing perhaps

@@ -29,6 +29,7 @@ from regrow.model.actions import (
 from regrow.model.facts import ChildExited, Ended, Intended
 
 FINAL = ("stop", "quit")
+CONFIG_AGAIN = 10.0  # an automatic restart that an invalid file holds up
 
 
 def exited(s: Supervision, fact: ChildExited, before: View, scene: Scene) -> Folded:
@@ -151,7 +152,9 @@ def action_ended(s: Supervision, fact: Ended, scene: Scene) -> Folded:
             return _would(s, fact)
         case Terminate() if s.stopping is not None and s.stopping.process == action.process:
             if went_well:
-                return Folded(replace(s, stopping=replace(s.stopping, told_at=s.stopping.told_at or at)))
+                # its budget runs from here; only the budget decides when the next step is due
+                told = replace(s.stopping, told_at=s.stopping.told_at or at, tried_at=-60.0)
+                return Folded(replace(s, stopping=told))
             return _could_not_end(s, verdict.detail)
         case Kill() if s.stopping is not None and s.stopping.process == action.process:
             if went_well:
@@ -161,6 +164,8 @@ def action_ended(s: Supervision, fact: Ended, scene: Scene) -> Folded:
         case Start() if not went_well:
             return _start_failed(s, action, verdict.detail, scene, refused=verdict.result == "refused")
         case RestartInPlace() if not went_well and s.restart is not None:
+            if verdict.result == "refused" and verdict.by == "config":
+                return _would_not_boot(s, s.restart, verdict.detail, scene)
             # the next rung: end it in good order and start it again
             return Folded(replace(s, restart=replace(s.restart, stage="queued", full=True, due=at)))
         case Revive() if not went_well:
@@ -171,6 +176,14 @@ def action_ended(s: Supervision, fact: Ended, scene: Scene) -> Folded:
             return Folded(replace(s, judging=False))
         case _:
             return Folded(s)
+
+
+def _would_not_boot(s: Supervision, restart: Restart, detail: str, scene: Scene) -> Folded:
+    """The gateway itself says that the file on disk is invalid: the next rung would end what still serves."""
+    if not restart.human:
+        return Folded(replace(s, restart=replace(restart, stage="queued", due=scene.at + CONFIG_AGAIN)))
+    replies = answer(restart.requests, "refused", detail)
+    return Folded(replace(s, restart=None), replies, announce(restart, scene.at, detail))
 
 
 def _would(s: Supervision, fact: Ended) -> Folded:

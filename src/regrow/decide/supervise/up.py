@@ -13,7 +13,7 @@ from regrow.decide.supervise.governor import became_ready, failed
 from regrow.decide.supervise.hang import Judgement
 from regrow.decide.supervise.restarts import DRAIN, IN_PLACE_MOST, Restart, Stopping, joined
 from regrow.decide.supervise.state import Scene, Supervision, answer
-from regrow.model.actions import AnyAction, Continue, Dial, HangUp, Reload, RestartInPlace, Revive, Verify
+from regrow.model.actions import AnyAction, Continue, Dial, HangUp, LookConfig, Reload, RestartInPlace, Revive, Verify
 from regrow.model.gateway import Mode, Phase
 
 DEAF = 20.0  # the port refuses for so long while the process lives and is not booting
@@ -271,10 +271,20 @@ def _restart(s: Supervision, scene: Scene) -> Up:
     if not full or attended:
         wish = RestartInPlace(reason=restart.reason, human=restart.human, force=restart.force)
         return Up(state=s, wishes=(wish,), symptoms=_trouble(s))
+    if not restart.force and not restart.hung and _unjudged(s, scene):
+        return Up(state=s, wishes=(LookConfig(reason="before a restart", human=restart.human),))
     why = "hung" if restart.hung else "restart"
     budget = scene.policy.hung_budget if restart.hung else scene.policy.stop_budget
     s = replace(s, restart=replace(restart, stage="ending", since=at))
     return _end(s, scene, why=why, budget=budget, reason=restart.reason, human=restart.human, dead=restart.hung)
+
+
+def _unjudged(s: Supervision, scene: Scene) -> bool:
+    """Nobody has said yet whether the file on disk would boot, and the judge has not given up on it."""
+    config = scene.view.config
+    if config is None or scene.view.config_ok is not None:
+        return False
+    return s.judging or s.looked_config is None or s.looked_config[0] != config.digest
 
 
 def _refuse(s: Supervision, restart: Restart, scene: Scene) -> Up:
