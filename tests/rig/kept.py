@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ HASTY = replace(
     DEFAULT, name="hasty", ready_probes=(0.1, 0.2, 0.3, 0.5), probe_every=0.2, probe_within=0.5, reconnect_first=0.05,
     reconnect_cap=0.2, stop_budget=8.0, lease_every=0.2, update_settled=0.0,
 )  # fmt: skip
-PATIENCE = 15.0
+PATIENCE = 10.0
 
 
 def settings(program: ChildProgram | None, folder: Path, **gateway: Any) -> Config:
@@ -109,8 +108,13 @@ class Kept:
         path = self.daemon.place.socket
 
         def talk() -> list[dict[str, Any]]:
-            answers = client.ask(path, {"op": "ask", "verb": verb, "by": "test", **more}, patience=PATIENCE)
-            return [answer.get("reply", answer) for answer in answers]
+            replies = []
+            with contextlib.closing(client.ask(path, {"op": "ask", "verb": verb, "by": "test", **more})) as answers:
+                for answer in answers:
+                    replies.append(answer.get("reply", answer))
+                    if replies[-1].get("state") != "queued":
+                        break
+            return replies
 
         return await asyncio.to_thread(talk)
 
@@ -188,7 +192,7 @@ def no_leaks() -> Any:
 
 def _descriptors() -> dict[str, str]:
     found = {}
-    for fd in os.listdir("/proc/self/fd"):
+    for fd in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):
-            found[fd] = os.readlink(f"/proc/self/fd/{fd}")
+            found[fd.name] = str(fd.readlink())
     return found

@@ -13,7 +13,6 @@ from regrow.model.actions import AnyAction, Doctor, LookConfig, RestoreConfig
 from regrow.model.facts import AnyFact, Asked, Ended, Intended
 from regrow.model.gateway import Phase
 
-
 JUDGE_AGAIN = 60.0  # when the gateway's judge could not tell
 
 

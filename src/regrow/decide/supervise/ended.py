@@ -117,7 +117,8 @@ def action_intended(s: Supervision, fact: Intended, scene: Scene) -> Supervision
     at, action = scene.at, fact.action
     match action:
         case Start():
-            return replace(s, governor=booked(s.governor, at, action.reason, human=action.human))
+            again = s.restart is not None or s.governor.level > 0  # a first start is no restart
+            return replace(s, governor=booked(s.governor, at, action.reason, human=action.human, again=again))
         case Terminate() | Kill() if s.stopping is not None:
             return replace(s, stopping=replace(s.stopping, tried_at=at))
         case Capture() if s.stopping is not None:

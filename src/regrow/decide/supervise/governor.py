@@ -33,8 +33,8 @@ class Governor(Struct, frozen=True, kw_only=True, omit_defaults=True):
         same: The last crash fingerprint and how often in a row.
         not_before: No automatic start before this.
         quarantined: It is tried rarely.
-        booked: When the last automatic start was booked.
-        executed, suppressed: Totals for people and metrics.
+        booked: When the last automatic restart was booked.
+        executed, suppressed: Restarts made and put off, for people and metrics.
         last_reason: Why it was last started or restarted.
     """
 
@@ -116,7 +116,7 @@ def ended_on_purpose(g: Governor, at: float) -> Governor:
     return replace(decayed(g, at), ready_since=None)
 
 
-def booked(g: Governor, at: float, reason: str, *, human: bool = False) -> Governor:
+def booked(g: Governor, at: float, reason: str, *, human: bool = False, again: bool = True) -> Governor:
     """A start or restart is about to be made: booked when attempted, not when it worked.
 
     Args:
@@ -124,7 +124,10 @@ def booked(g: Governor, at: float, reason: str, *, human: bool = False) -> Gover
         at: Now.
         reason: For people.
         human: It was asked for; it does not make an automatic one wait.
+        again: It follows an earlier life. A first start is not counted, and nothing has to wait for it.
     """
+    if not again:
+        return replace(g, last_reason=reason)
     return replace(g, booked=g.booked if human else at, executed=g.executed + 1, last_reason=reason)
 
 
