@@ -37,8 +37,8 @@ standard error. Times are milliseconds since 1970. Colours appear on terminals o
 | 2 | for `status` and `top`: down |
 | 3 | no keeper is running, or it does not answer |
 | 64 | the command line is wrong |
-| 69 | it cannot be had: no OpenClaw, no service manager, another keeper of this name |
-| 75 | it failed for now; the same may succeed later |
+| 69 | it cannot be had: no OpenClaw, no service manager, no journal |
+| 75 | it failed for now, or another keeper of this name is at work; the same may succeed later |
 | 78 | the configuration, or the machine, has problems; all of them are listed |
 | 130 | ended by Ctrl-C |
 

@@ -38,6 +38,7 @@ class Shell:
 
     def __init__(self, home: Path) -> None:
         self.home = home
+        self.program: tuple[str, ...] = ("-m", "regrow")
         self.env = {
             "PATH": os.environ.get("PATH", os.defpath), "HOME": str(home), "REGROW_HOME": str(home / "r"),
             "LANG": "C.UTF-8", "TZ": "UTC", "TERM": "dumb", "PYTHONWARNINGS": "error",
@@ -59,7 +60,7 @@ class Shell:
 
     async def start(self, *args: str, **env: str) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "regrow", *args, cwd=self.home, env={**self.env, **env},
+            sys.executable, *self.program, *args, cwd=self.home, env={**self.env, **env},
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
 
@@ -67,7 +68,7 @@ class Shell:
         if stdin is None:
             return await finished(await self.start(*args, **env))
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "regrow", *args, cwd=self.home, env={**self.env, **env},
+            sys.executable, *self.program, *args, cwd=self.home, env={**self.env, **env},
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         return await finished(process, stdin)

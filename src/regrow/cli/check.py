@@ -55,5 +55,9 @@ def command(place: Place, *, as_json: bool) -> int:
             mark, colour = MARKS[level]
             say(f"{paint(mark, colour)} {subject:<14} {text}")
         count = len(found.problems)
-        say(f"\n{count} problem{'s' if count != 1 else ''}" if count else f"\nready: `regrow run{place.option}` can tend this gateway")
+        say(
+            f"\n{count} problem{'s' if count != 1 else ''}"
+            if count
+            else f"\nready: `regrow run{place.option}` can tend this gateway"
+        )
     return CONFIGURATION if found.problems else 0

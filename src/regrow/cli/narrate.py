@@ -45,7 +45,7 @@ def tell(type_: str, data: Data) -> Line | None:
     """The line for an event, or None if no person needs it."""
     if type_ in _QUIET or type_.startswith("fact:"):
         return None
-    if type_.startswith("action:"):
+    if type_.startswith("action:") and type_ not in _TELLERS:
         return _action(type_.removeprefix("action:"), data)
     if type_.startswith("episode:"):
         return _episode(type_.removeprefix("episode:"), data)

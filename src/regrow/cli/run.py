@@ -15,7 +15,7 @@ import click
 from regrow.cli.ground import boxed, has_sandbox
 from regrow.cli.place import Place, placed
 from regrow.cli.words import remark, say
-from regrow.model.errors import Fatal
+from regrow.model.errors import Fatal, Refused, Retryable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -142,7 +142,10 @@ def _keep(config: Config, place: Place, reload: Callable[[], Config]) -> int:
         try:
             return asyncio.run(keep())
         except BaseExceptionGroup as group:
-            raise _first(group) from None
+            error = _first(group)
+            if isinstance(error, Refused):
+                raise Retryable(str(error)) from error  # another keeper is at work; it may end
+            raise error from None
         finally:
             voice.end()
 
