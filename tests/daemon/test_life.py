@@ -245,6 +245,17 @@ async def test_what_ran_before_is_observed_until_it_is_adopted(child_program: Ch
         assert child_program.pids() == []
 
 
+async def test_what_was_adopted_and_dies_has_died_once(child_program: ChildProgram, folder: Path) -> None:
+    async with left(child_program) as pid, keeping(settings(child_program, folder)) as kept:
+        await kept.ready()
+        await kept.ask("adopt")
+        os.kill(pid, signal.SIGKILL)
+        await kept.ready(2)
+        assert kept.pid != pid
+        assert len(kept.all("exit", pid=pid)) == 1
+        assert kept.daemon.mind.state.domains["liveness"].governor.level == 1
+
+
 async def test_what_is_only_observed_is_neither_ended_nor_signalled(child_program: ChildProgram, folder: Path) -> None:
     async with left(child_program) as pid:
         async with keeping(settings(child_program, folder)) as kept:

@@ -59,10 +59,9 @@ class Ownership:
         """Act on the gateway that runs from now on: a person allowed it."""
         daemon = self._daemon
         process = daemon.mind.view().process
-        if process is None or daemon.place.url:
+        if process is None or daemon.place.url or daemon.mind.view().owner == "healer":
             return
         try:
-            daemon.world.child = None
             take_over(daemon.world, process)
         except RegrowError as error:
             daemon.publish("trouble", {"what": redact(str(error))})

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from regrow.daemon.memory import Memory
 from regrow.host.notify import notify, watchdog_interval
+from regrow.model.actions import LookOwner
 from regrow.model.errors import RegrowError
 from regrow.model.facts import OwnerSeen
 
@@ -29,6 +31,11 @@ class Upkeep:
         self._want = asyncio.Queue[tuple[Literal["running", "stopped"], float, str]]()
         self.wanted: tuple[str, float] | None = None
         self._watchdog_at = 0.0
+        self._claimed = asyncio.Event()
+
+    def claim(self) -> None:
+        """We act on a gateway from now on: hold its lease at once."""
+        self._claimed.set()
 
     def changed(self) -> None:
         """The status file is out of date."""
@@ -68,20 +75,30 @@ class Upkeep:
             local = not daemon.place.url and not daemon.config.regrow.dry_run and daemon.place.state_dir.is_dir()
             if local:
                 await self._hold()
-            await asyncio.sleep(daemon.policy.lease_every)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(daemon.policy.lease_every):
+                    await self._claimed.wait()
+            self._claimed.clear()
 
     async def _hold(self) -> None:
         daemon = self._daemon
+        view = daemon.mind.view()
+        watched = view.process is not None and not view.adopted
         try:
-            held = daemon.lease.renew() if daemon.lease.held else False
-            if held or daemon.lease.take():
+            if watched:  # whoever may act on it needs the lease; it is taken when a person allows us to
+                daemon.lease.release()
+                held = daemon.lease.holder() is None
+            else:
+                held = (daemon.lease.held and daemon.lease.renew()) or daemon.lease.take()
+            if held and view.owner == "healer":
+                daemon.executor.submit(LookOwner(reason="the keeper that looked after it is gone"))
+            if held:
                 return
         except RegrowError as error:
             daemon.publish("trouble", {"what": str(error)})
             return
         holder = daemon.lease.holder()
         detail = f"regrow {holder.name or 'keeper'} (pid {holder.pid})" if holder is not None else "another regrow"
-        view = daemon.mind.view()
         if view.owner != "healer":
             daemon.mind.post(
                 OwnerSeen(at=daemon.clock.now(), owner="healer", process=view.process, port=view.port, detail=detail)

@@ -119,13 +119,22 @@ class Daemon:
         self.journal = await Journal.open(self.place.journal, clock=self.clock.now, gateway=self.config.regrow.name)
         try:
             await self._build()
+            await self._tend()
+        finally:
+            await self.journal.close()
+        return STOPPED
+
+    async def _tend(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
-                self._signals.install(asyncio.get_running_loop())
+                self._signals.install(loop)
+                # before anything is looked at or answered: a stop of an earlier life holds from the first moment
+                self.mind.post(await self._started())
                 parts = [
                     tasks.create_task(keep(part.run, self._failed(name)), name=name) for name, part in self._parts()
                 ]
-                self.mind.post(await self._started())
                 notify("READY=1", f"STATUS=tending {self.place.state_dir}")
                 await self._done.wait()
                 notify("STOPPING=1")
@@ -134,12 +143,13 @@ class Daemon:
                 for task in list(self._beside):
                     task.cancel()
         finally:
+            self._signals.remove(loop)
+            if self.world.child is not None:
+                self.world.child.close()
             self.events.publish("regrow:stopped", {"pid": os.getpid()}, self.clock.now())
             self.lease.release()
             self.events.close()
-            await self.journal.close()
             await self.snapshot.remove()
-        return STOPPED
 
     async def _build(self) -> None:
         place, config, clock = self.place, self.config, self.clock
@@ -281,7 +291,11 @@ class Daemon:
     def watch(self, child: Child) -> None:
         """Follow this process to its end."""
         watch = ChildWatch(child, self.mind.post, self.clock, self.publish, version=lambda: self.mind.view().version)
-        self.begin(watch.run, f"child {child.process.pid}")
+        name = f"child {child.process.pid}"
+        for task in self._beside:
+            if task.get_name() == name:
+                task.cancel()  # one process ends once
+        self.begin(watch.run, name)
         self.health.nudge()
 
     def begin(self, work: Callable[[], Awaitable[None]], name: str) -> None:
@@ -310,7 +324,10 @@ class Daemon:
         match fact:
             case Asked(verb="adopt"):
                 self._ownership.adopt()
-            case ChildStarted() | OutputSeen(kind="ready"):
+            case ChildStarted():
+                self.health.nudge()
+                self.upkeep.claim()
+            case OutputSeen(kind="ready"):
                 self.health.nudge()
             case ChildExited() if self.world.child is not None and self.world.child.process == fact.process:
                 self.journal.process_ended(fact.process, at=fact.at)

@@ -86,7 +86,7 @@ class View(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def config_ok(self) -> bool | None:
         """Whether openclaw.json on disk can be booted: None if nobody has judged these bytes yet.
 
-        Bytes that this version has served before need no judge.
+        Bytes that the version which would boot them has served before need no judge.
         """
         if self.config is None:
             return None
@@ -94,12 +94,14 @@ class View(Struct, frozen=True, kw_only=True, omit_defaults=True):
             return False
         if self.config.valid is not None:
             return self.config.valid
-        return True if (self.config.digest, self.version) in self.kept else None
+        return True if (self.config.digest, self.installed) in self.kept else None
 
     @property
     def may_stop(self) -> bool:
         """A stop is ours to give: nothing runs, or what runs is proven to be ours."""
-        return self.mode is not Mode.ATTACH and (self.process is None or self.adopted)
+        if self.mode is Mode.ATTACH or self.owner == "healer":
+            return False
+        return self.process is None or self.adopted
 
     @property
     def observed_only(self) -> str:
@@ -139,7 +141,7 @@ def fold(v: View, fact: AnyFact) -> View:
             return replace(v, want="stopped", want_since=v.at, want_by=fact.by)
         case Asked(verb="start" | "restart"):
             return replace(v, want="running", want_since=v.at, want_by=fact.by) if v.want == "stopped" else v
-        case Asked(verb="adopt"):
+        case Asked(verb="adopt") if v.owner != "healer":
             return replace(v, adopted=True)
         case OwnerSeen():
             return _owner(v, fact)
@@ -149,8 +151,10 @@ def fold(v: View, fact: AnyFact) -> View:
                 ready=False, boot_id="", probe=None, link="down", link_since=v.at,
             )  # fmt: skip
         case ChildExited() if v.process is None or fact.process == v.process:
+            # what another keeper tends is that keeper's to start again
+            owner = "healer" if v.owner == "healer" else "none"
             return replace(
-                v, process=None, ready=False, probe=None, boot_id="", link="down", owner="none", owner_at=v.at
+                v, process=None, ready=False, probe=None, boot_id="", link="down", owner=owner, owner_at=v.at
             )
         case Probed():
             return replace(v, probe=fact, version=fact.version or v.version)

@@ -25,6 +25,9 @@ def request(s: Supervision, fact: Asked, scene: Scene) -> Folded:
             return _restart(s, fact, scene)
         case "reload":
             return _reload(s, fact, scene)
+        case "adopt" if scene.view.owner == "healer":
+            text = f"{scene.view.observed_only}; end that one first"
+            return Folded(s, answer((fact.id,), "refused", text))
         case "adopt":
             woke = replace(s, governor=woken(s.governor, scene.at), owner_stale=True)
             return Folded(woke, answer((fact.id,), "done", "regrow may act on this gateway from now on"))
@@ -87,7 +90,7 @@ def _stop(s: Supervision, fact: Asked, scene: Scene) -> Folded:
     view = scene.view
     if not view.may_stop:
         who = view.owner_detail or "somebody else"
-        hint = "" if view.mode is Mode.ATTACH else "; `regrow adopt` makes it regrow's"
+        hint = "" if view.mode is Mode.ATTACH or view.owner == "healer" else "; `regrow adopt` makes it regrow's"
         text = f"this gateway is not regrow's to stop: it belongs to {who}{hint}"
         return Folded(s, answer((fact.id,), "refused", text))
     overtaken = answer(waiting(s), "failed", f"a stop by {fact.by} came in between")
@@ -110,7 +113,7 @@ def _stop(s: Supervision, fact: Asked, scene: Scene) -> Folded:
 
 
 def _restart(s: Supervision, fact: Asked, scene: Scene) -> Folded:
-    if scene.view.process is None and s.stopping is None:
+    if scene.view.process is None and scene.view.owner != "remote" and s.stopping is None:
         return _start(s, fact, scene)
     wish = _wish(fact, scene)
     if s.stopping is not None:
@@ -134,7 +137,7 @@ def _reload(s: Supervision, fact: Asked, scene: Scene) -> Folded:
         text = "it is stopped, so there is nothing to reload; the next start reads everything anew"
         return Folded(s, answer((fact.id,), "refused", text))
     mode = view.config.reload_mode if view.config is not None else "hybrid"
-    if mode in ("off", "restart") or view.process is None:
+    if mode in ("off", "restart") or (view.process is None and view.owner != "remote"):
         return _restart(s, fact, scene)
     wish = joined(s.reload, _wish(fact, scene))
     if fact.delay > 0:  # debounced: each request starts the wait anew
