@@ -3,7 +3,8 @@
 from regrow.decide.domains.liveness import LivenessConfig
 from regrow.decide.domains.settings import SettingsConfig
 from regrow.decide.profiles import CLASSIC
-from regrow.testing.story import Fate, Story, setup
+from regrow.model.facts import ConfigKept, OwnerSeen
+from regrow.testing.story import VERSION, Fate, Story, setup
 
 
 def test_a_first_start_judges_the_configuration_and_then_proves_readiness():
@@ -171,6 +172,7 @@ def test_a_stopped_process_is_continued_within_fifteen_seconds_and_nothing_else_
     assert s.ready
     assert len(s.starts) == 1
     assert s.done("terminate") == []
+    assert [n.data["state"] for _, n in s.notes if n.type == "episode:closed"] == ["cured"]
 
 
 def test_a_hung_gateway_is_verified_captured_ended_and_replaced():
@@ -340,3 +342,25 @@ def test_an_update_under_way_holds_starts_until_the_tree_is_quiet():
     assert len(s.starts) == 1
     s.feed(PackageSeen(at=s.now, version="2026.9.7", stamp="p3", quiet=True))
     assert s.until(lambda: s.ready) < 20
+
+
+def test_what_another_keeper_tends_is_neither_adopted_nor_started_again():
+    s = Story().begin().run(20)
+    s.feed(OwnerSeen(at=s.now, owner="healer", process=s.process, port=1, detail="regrow other (pid 7)"))
+    request = s.ask("adopt")
+    assert [r.state for _, r in s.replies if r.request == request] == ["refused"]
+    s.blocked_effects.add("look-owner")
+    s.die()
+    s.run(600)
+    assert len(s.starts) == 1
+    s.blocked_effects.clear()
+    s.run(30)
+    assert len(s.starts) == 2
+
+
+def test_what_was_proven_in_an_earlier_life_needs_no_judge():
+    s = Story()
+    s.feed(ConfigKept(at=s.now, digest=s.digest, version=VERSION))
+    s.begin().run(20)
+    assert s.ready
+    assert s.done("look-config") == []

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import psutil
 import pytest
 
+from regrow.act.settings import ConfigStore
 from regrow.host import paths
 from regrow.serve import client
 from rig.machine import CURRENT, cache_root, one_boot, remember
@@ -30,6 +31,7 @@ class Told(NamedTuple):
 
     type: str
     data: dict[str, Any]
+    at: float = 0.0
 
     @property
     def action(self) -> str:
@@ -102,7 +104,7 @@ class Tended:
             async with self._news:
                 try:
                     said = json.loads(line)
-                    told = Told(said["type"], said["data"])
+                    told = Told(said["type"], said["data"], said["at"] / 1000)
                 except (ValueError, KeyError, TypeError):
                     self.said += line
                 else:
@@ -203,9 +205,36 @@ class Tended:
 
     def story(self, since: int = 0) -> str:
         """All it told, for a failure's text."""
-        return "\n".join(f"{told.type} {json.dumps(told.data)[:300]}" for told in self.told[since:]) + self.said
+        first = self.told[0].at if self.told else 0.0
+        lines = (f"{told.at - first:7.2f} {told.type} {json.dumps(told.data)[:300]}" for told in self.told[since:])
+        return "\n".join((*lines, self.said))
 
     # ── what it is asked ──
+
+    async def answers(self) -> None:
+        """Wait until it takes calls."""
+
+        async def does() -> bool:
+            try:
+                await self.status()
+            except client.NotRunning:
+                return False
+            return True
+
+        await self.comes(does)
+
+    async def kept(self, digest: str) -> None:
+        """Wait until this configuration is stored as proven."""
+        store = ConfigStore(self.home / "state" / "default" / "kept")
+        await self.comes(lambda: any(one.digest == digest for one in store.kept()))
+
+    async def comes(self, so: Callable[[], Any], within: float = PATIENCE) -> None:
+        """Wait for something that no event tells."""
+        end = asyncio.get_running_loop().time() + within
+        while not (await found if asyncio.iscoroutine(found := so()) else found):
+            if asyncio.get_running_loop().time() > end:
+                pytest.fail(f"it did not come within {within:.0f} s; it told:\n{self.story()}")
+            await asyncio.sleep(0.02)
 
     async def status(self) -> dict[str, Any]:
         answer = await asyncio.to_thread(client.one, self.socket, {"op": "status"})
@@ -218,7 +247,13 @@ class Tended:
         wish = {"op": "ask", "verb": verb, "by": "test", **fields}
 
         def answers() -> list[dict[str, Any]]:
-            return [said["reply"] for said in client.ask(self.socket, wish, patience=None)]
+            replies = []
+            with contextlib.closing(client.ask(self.socket, wish, patience=None)) as stream:  # type: ignore[type-var]
+                for said in stream:
+                    replies.append(said["reply"])
+                    if replies[-1]["state"] != "queued":
+                        break
+            return replies
 
         return await asyncio.to_thread(answers)
 

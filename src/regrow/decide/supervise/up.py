@@ -22,6 +22,7 @@ DEAF_BUDGET = 30.0  # a gateway without a listener has nothing to drain: it exit
 SILENT = 75.0  # 2.5 ticks: the gateway sends one every 30 s
 UNREACHED = 30.0  # started, and its socket still not open: it works, we cannot see inside
 VERIFY_GAP = 10.0
+STOPPED = "the gateway was stopped (SIGSTOP) and does not answer"
 CURRENT = 4  # protocol from which the gateway answers /startupz
 
 
@@ -179,7 +180,7 @@ def _serving(s: Supervision, scene: Scene) -> Up:
             pass
     wishes = [*_dial(s, scene), *_silent(s, scene)]
     grown = _restart(s, scene)
-    symptoms = [*_unobservable(s, scene), *grown.symptoms]
+    symptoms = [*_unobservable(s, scene), *_let_go_on(s), *grown.symptoms]
     return replace(
         grown, wishes=(*wishes, *grown.wishes), symptoms=tuple(symptoms), signals=(*signals, *back, *grown.signals)
     )
@@ -208,13 +209,19 @@ def _silent(s: Supervision, scene: Scene) -> tuple[AnyAction, ...]:
 def _continue(s: Supervision, scene: Scene) -> Up:
     process = scene.view.process
     assert process is not None  # noqa: S101
-    evidence = "the gateway was stopped (SIGSTOP) and does not answer"
+    evidence = STOPPED
     if not hang.may_continue(s.hang, scene.at):
         recent = sum(1 for t in s.hang.continued if scene.at - t < 600.0)
         human = recent >= hang.CONTINUE_TRIES
         text = f"{evidence}; somebody keeps stopping it" if human else evidence
         return Up(state=s, symptoms=(Symptom("process", text, human=human),))
     return Up(state=s, wishes=(Continue(process=process, reason=evidence),), symptoms=(Symptom("process", evidence),))
+
+
+def _let_go_on(s: Supervision) -> list[Symptom]:
+    """It was let go on; only its answer shows that this helped."""
+    awaited = s.hang.misses > 0 and bool(s.hang.continued) and s.hang.continued[-1] >= s.hang.first_miss
+    return [Symptom("process", STOPPED)] if awaited else []
 
 
 def _hung(s: Supervision, scene: Scene) -> Up:
