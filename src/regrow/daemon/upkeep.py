@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from regrow.daemon.memory import Memory
+from regrow.host.lives import write_private
 from regrow.host.notify import notify, watchdog_interval
 from regrow.model.actions import LookOwner
 from regrow.model.errors import RegrowError
@@ -30,7 +30,6 @@ class Upkeep:
         self._changed = asyncio.Event()
         self._want = asyncio.Queue[tuple[Literal["running", "stopped"], float, str]]()
         self.wanted: tuple[str, float] | None = None
-        self._watchdog_at = 0.0
         self._claimed = asyncio.Event()
 
     def claim(self) -> None:
@@ -48,16 +47,11 @@ class Upkeep:
     def write_memory(self, memory: Memory) -> None:
         """Write it down at once: small, and no wait for the disk."""
         path = self._daemon.place.memory
-        fresh = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            try:
-                os.write(handle, msgspec.json.encode(memory))
-            finally:
-                os.close(handle)
-            fresh.replace(path)
+            write_private(path, msgspec.json.encode(memory))
         except OSError as error:
-            self._daemon.publish("trouble", {"what": f"{path} cannot be written: {error.strerror or error}"})
+            text = f"{path} cannot be written: {error.strerror or error}; make room or give access"
+            self._daemon.publish("trouble", {"what": text})
 
     async def run(self) -> None:
         """Until cancelled."""

@@ -44,7 +44,7 @@ from regrow.link.identity import Identity
 from regrow.link.line import Line
 from regrow.link.protocol import Lost
 from regrow.model.actions import AnyAction, LookConfig, LookOwner, Verify
-from regrow.model.errors import Fatal, RegrowError
+from regrow.model.errors import Fatal, Refused, RegrowError, Retryable
 from regrow.model.facts import (
     AnyFact,
     Asked,
@@ -68,7 +68,8 @@ from regrow.record.log import pseudonyms
 from regrow.record.snapshot import Snapshot
 from regrow.serve.control import ControlServer
 
-STOPPED, UNAVAILABLE, AGAIN = 0, 69, 75
+STOPPED = 0
+REPEATED = 3600.0
 READ = ("operator.read",)
 ADMIN = ("operator.admin", "operator.read", "operator.write")
 
@@ -102,6 +103,7 @@ class Daemon:
         self._log = structlog.get_logger("regrow")
         self._done = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
+        self._troubles: dict[str, float] = {}
         self._signals = Signals(self)
         self._ownership = Ownership(self)
 
@@ -111,12 +113,17 @@ class Daemon:
         """Tend the gateway until told to end.
 
         Returns:
-            0 when ended as told, 75 if another keeper of this name is at work.
+            0 when ended as told.
 
         Raises:
+            Retryable: Another keeper of this name is at work.
             Fatal: Nothing can be tended: no OpenClaw, a journal of a newer regrow, an unusable directory.
         """
-        self.journal = await Journal.open(self.place.journal, clock=self.clock.now, gateway=self.config.regrow.name)
+        name = self.config.regrow.name
+        try:
+            self.journal = await Journal.open(self.place.journal, clock=self.clock.now, gateway=name)
+        except Refused as error:
+            raise Retryable(str(error)) from error
         try:
             await self._build()
             await self._tend()
@@ -155,8 +162,12 @@ class Daemon:
         place, config, clock = self.place, self.config, self.clock
         if place.token:
             remember_secret(place.token)
+        early: list[tuple[str, dict[str, Any]]] = []  # what the journal has to say since it was opened
+        self.journal.listen(lambda type_, data: early.append((type_, data)))
         self.events = Events(self.journal, name=pseudonyms(place.folder / "pseudonyms.key"), clock=clock.now)
         self.journal.listen(self.publish)
+        for type_, data in early:
+            self.publish(type_, data)
         self.snapshot = Snapshot(place.status)
         self.lease = Lease(place.state_dir, name=config.regrow.name, version=__version__)
         state, problem = recalled(first_state(self._setup(config)), place.memory, clock.now())
@@ -360,7 +371,12 @@ class Daemon:
         )  # fmt: skip
 
     def publish(self, type_: str, data: dict[str, Any]) -> None:
-        """Tell everybody, and keep it."""
+        """Tell everybody, and keep it. The same trouble is told once an hour."""
+        if type_ == "trouble":
+            what, now = str(data.get("what")), self.clock.now()
+            if now - self._troubles.get(what, -REPEATED) < REPEATED:
+                return
+            self._troubles[what] = now
         event = self.events.publish(type_, data, self.clock.now())
         if self._say is not None:
             self._say(event.type, event.data)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 KEEP = 5  # this output and the four before it
 CAP = 16 * 1024 * 1024  # a running gateway's file is cut to its last words beyond this
+ROOM = 64 * 1024  # with less on the disk a gateway would soon die of a line it cannot print
 _LAST_WORDS = 256 * 1024
 _CHUNK = 256 * 1024
 LINE_CAP = 64 * 1024
@@ -21,9 +24,11 @@ def create(path: Path, *, keep: int = KEEP) -> int:
     """Move older outputs aside and open a fresh, private file that only ever grows.
 
     Raises:
-        OSError: The directory cannot be written (full disk, wrong owner).
+        OSError: The directory cannot be written (full disk, wrong owner), or hardly anything fits on the disk.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if sys.platform != "win32" and (disk := os.statvfs(path.parent)).f_bavail * disk.f_frsize < ROOM:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     rotate(path, keep=keep)
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
     handle = os.open(path, flags, 0o600)
