@@ -24,17 +24,10 @@ def mode(path: Path) -> int:
 
 def test_one_variable_moves_everything(home: Path) -> None:
     for path in (
-        paths.config_file(), paths.data_dir(), paths.cache_dir(), paths.state_dir("a"), paths.sandbox_dir(),
+        default_path(os.environ), paths.data_dir(), paths.cache_dir(), paths.state_dir("a"), paths.sandbox_dir(),
         paths.socket_path(paths.state_dir()),
     ):  # fmt: skip
         assert path.is_relative_to(home)
-
-
-@pytest.mark.parametrize("set_home", [True, False])
-def test_the_configuration_is_looked_for_in_one_place(set_home: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not set_home:
-        monkeypatch.delenv("REGROW_HOME")
-    assert paths.config_file() == default_path(os.environ)
 
 
 @pytest.mark.parametrize("name", ["../x", "", "a/b", ".hidden", "a" * 65, "a\n", "dot.", "%i", "-x"])

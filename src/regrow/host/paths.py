@@ -19,11 +19,6 @@ SOCKET_PATH_LIMIT = 103  # sun_path holds 104 bytes on macOS and 108 on Linux, w
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
-def config_file() -> Path:
-    """The configuration that is read when neither `--config` nor `REGROW_CONFIG` names one."""
-    return _base("config") / "config.toml"
-
-
 def data_dir() -> Path:
     """What regrow installs and makes: managed OpenClaw versions, sandboxes."""
     return _base("data")
@@ -102,12 +97,9 @@ def checked_name(name: str) -> str:
 def _base(kind: str) -> Path:
     home = os.environ.get("REGROW_HOME")
     if home:
-        root = Path(home).expanduser().absolute()
-        return root if kind == "config" else root / kind
+        return Path(home).expanduser().absolute() / kind
     dirs = platformdirs.PlatformDirs("regrow", appauthor=False)
     match kind:
-        case "config":
-            return Path(dirs.user_config_dir)
         case "data":
             return Path(dirs.user_data_dir)
         case "cache":
