@@ -105,6 +105,15 @@ async def test_killed_while_it_replaces_a_crashed_gateway(child_program: ChildPr
     await next_life(child_program, folder, step.partition("#")[0], before)
 
 
+async def test_what_was_left_undone_is_told_once(child_program: ChildProgram, folder: Path) -> None:
+    async with mortal(child_program, folder, kill="say:action:intended:start") as keeper:
+        assert await keeper.ended() == -signal.SIGKILL
+    for count in (1, 0):
+        async with keeping(settings(child_program, folder)) as kept:
+            await kept.ready()
+            assert len(kept.all("intent:open")) == count
+
+
 async def test_a_gateway_that_dies_while_nobody_looks_is_replaced_by_the_next_life(
     child_program: ChildProgram, folder: Path
 ) -> None:

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from regrow.config.redaction import redact
 from regrow.daemon.mind import FINAL, Mind
 from regrow.decide.domains.base import Reply
 from regrow.link.line import Line
@@ -58,12 +59,14 @@ class Desk:
         """Answers until a final one. Closing the iterator leaves the request standing."""
         request = secrets.token_hex(4)
         answers = self._mind.expect(request)
+        # what people write is shown and remembered: no secret gets further than here
+        topics, warnings = tuple(map(redact, wish.topics)), tuple(map(redact, wish.warnings))
         try:
             self._mind.post(
                 Asked(
-                    at=self._now(), id=request, verb=wish.verb, by=wish.by, reason=wish.reason, force=wish.force,
-                    delay=wish.delay, topics=wish.topics, warnings=wish.warnings, channel_type=wish.channel_type,
-                    account_id=wish.account_id, subject=wish.subject,
+                    at=self._now(), id=request, verb=wish.verb, by=redact(wish.by), reason=redact(wish.reason),
+                    force=wish.force, delay=wish.delay, topics=topics, warnings=warnings,
+                    channel_type=wish.channel_type, account_id=redact(wish.account_id), subject=redact(wish.subject),
                 )
             )  # fmt: skip
             while True:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from msgspec.structs import replace
 
 from regrow import __version__
 from regrow.act.effects import effects, explain
@@ -26,6 +25,7 @@ from regrow.daemon.place import Place, place_of
 from regrow.daemon.signals import Signals
 from regrow.daemon.status import status
 from regrow.daemon.upkeep import Upkeep
+from regrow.daemon.waking import awake
 from regrow.decide.domains.base import registry
 from regrow.decide.engine import Outcome, Setup, State, first_state
 from regrow.decide.profiles import Policy
@@ -50,10 +50,8 @@ from regrow.model.facts import (
     Asked,
     ChildExited,
     ChildStarted,
-    ConfigKept,
     OutputSeen,
     PackageSeen,
-    Started,
 )
 from regrow.observe.child import ChildWatch
 from regrow.observe.health import Health
@@ -138,7 +136,7 @@ class Daemon:
                 self._tasks = tasks
                 self._signals.install(loop)
                 # before anything is looked at or answered: a stop of an earlier life holds from the first moment
-                self.mind.post(await self._started())
+                self.mind.post(await awake(self))
                 parts = [
                     tasks.create_task(keep(part.run, self._failed(name)), name=name) for name, part in self._parts()
                 ]
@@ -260,28 +258,6 @@ class Daemon:
             self.publish("fault", {"what": redact(f"{name}: {type(error).__name__}: {error}"), "count": count})
 
         return failed
-
-    async def _started(self) -> Started:
-        """What outlived our last life, told to the engine."""
-        at = self.clock.now()
-        for kept in await self.journal.kept_configs():
-            self.mind.post(ConfigKept(at=at, digest=kept.digest, version=kept.version))
-        for intent in await self.journal.open_intents():
-            # shown, never repeated: nobody knows whether it was done
-            data = {"key": intent.key, "intendedAt": intent.intended_at, "action": intent.action}
-            self.publish("intent:open", data)
-        for episode in await self.journal.open_episodes():
-            # an earlier life of ours saw it; it is opened anew if it still stands
-            self.journal.store_episode(replace(episode, state="ended", closed=at))
-        self.publish(
-            "regrow:started", {"version": __version__, "pid": os.getpid(), "dryRun": self.config.regrow.dry_run}
-        )
-        desired = await self.journal.desired()
-        if desired is None:
-            return Started(at=at, dry_run=self.config.regrow.dry_run)
-        return Started(
-            at=at, want=desired.want, want_since=desired.since, want_by=desired.by, dry_run=self.config.regrow.dry_run
-        )
 
     # ── what parts need of each other ──
 
