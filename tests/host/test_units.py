@@ -266,3 +266,10 @@ def test_a_refusing_launchd_is_told_of(launchctl: Path, tmp_path: Path) -> None:
 def test_launchd_knows_whose_a_gateway_is(launchctl: Path) -> None:
     assert services.gateway_unit(Process(pid=91, started=1)) == services.Unit("ai.openclaw.gateway", "launchd")
     assert services.gateway_unit(Process(pid=92, started=1)) is None
+
+
+def test_a_named_service_belongs_to_whoever_has_it(tmp_path: Path) -> None:
+    (tmp_path / "shared.service").write_text("[Service]\n")
+    assert services.named("claw", platform="linux", system=tmp_path) == services.Unit("claw.service", "systemd-user")
+    assert services.named("shared", platform="linux", system=tmp_path).kind == "systemd"
+    assert services.named("ai.claw", platform="darwin") == services.Unit("ai.claw", "launchd")

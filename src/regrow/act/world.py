@@ -143,6 +143,13 @@ class World:
         """Run this one from now on."""
         self._installation, self._stamp, self._launch = installation, _stamp(installation), None
 
+    def configure(
+        self, *, entry: str | None, node: str | None, args: tuple[str, ...], env: Mapping[str, str], external: bool
+    ) -> None:
+        """Start the next life with these settings."""
+        self.entry, self.node, self.args, self.env, self.external = entry, node, args, env, external
+        self._installation = self._stamp = self._launch = None
+
     async def launch(self) -> Launch:
         """How to start the gateway; worked out once, so that a respawn has nothing to think about.
 

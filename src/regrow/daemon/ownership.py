@@ -6,6 +6,8 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from regrow.act.child import take_over
 from regrow.config.redaction import redact
 from regrow.host import services
@@ -44,7 +46,12 @@ class Ownership:
         world = self._daemon.world
         seen = await look_owner(self.premises(), self._daemon.clock)
         process = seen.process
-        if seen.mode is Mode.SERVICE and process is not None:
+        gateway = self._daemon.config.gateway
+        if gateway.mode == "service" and gateway.unit is not None:
+            # known by name: its manager is asked even when nothing runs
+            world.unit = services.named(gateway.unit)
+            seen = replace(seen, mode=Mode.SERVICE)
+        elif seen.mode is Mode.SERVICE and process is not None:
             world.unit = await asyncio.to_thread(services.gateway_unit, process)
         held = world.child is not None and world.child.process == process
         if process is None or held or seen.owner in ("listener", "remote"):

@@ -94,6 +94,17 @@ def place_of(config: Config) -> Place:
     )
 
 
+def launching(gateway: GatewayConfig) -> dict[str, Any]:
+    """The settings a start depends on, as `World` takes them."""
+    return {
+        "entry": str(gateway.entry) if gateway.entry is not None else None,
+        "node": str(gateway.node) if gateway.node is not None else None,
+        "args": gateway.args,
+        "env": gateway.env,
+        "external": gateway.restarts == "external",
+    }
+
+
 def _token(gateway: GatewayConfig) -> str | None:
     """The token the settings lead to.
 

@@ -21,7 +21,7 @@ from regrow.daemon.desk import Desk
 from regrow.daemon.memory import memory_of, recalled
 from regrow.daemon.mind import Mind
 from regrow.daemon.ownership import Ownership
-from regrow.daemon.place import Place, place_of
+from regrow.daemon.place import Place, launching, place_of
 from regrow.daemon.signals import Signals
 from regrow.daemon.status import status
 from regrow.daemon.upkeep import Upkeep
@@ -219,10 +219,7 @@ class Daemon:
             view=self.mind.view, clock=self.clock, journal=self.journal, say=self.publish, line=self.line,
             policy=self.policy, port=life.port if life is not None else place.port,
             token=(life.token if life is not None else None) or place.token, fresh_token=place.token is None,
-            entry=str(gateway.entry) if gateway.entry is not None else None,
-            node=str(gateway.node) if gateway.node is not None else None,
-            args=gateway.args, env=gateway.env, external=gateway.restarts == "external",
-            keep=self.config.heal.settings.keep, on_child=self.watch,
+            keep=self.config.heal.settings.keep, on_child=self.watch, **launching(gateway),
         )  # fmt: skip
 
     async def _need_openclaw(self) -> None:
@@ -294,6 +291,8 @@ class Daemon:
 
     def use(self, config: Config) -> None:
         """Go on with these settings."""
+        if config.gateway != self.config.gateway:
+            self.world.configure(**launching(config.gateway))
         self.config = config
         self.mind.setup = self._setup(config)
 

@@ -42,6 +42,20 @@ class Unit(Struct, frozen=True):
                 return ["launchctl", *words[verb], target]
 
 
+def named(name: str, *, platform: str = sys.platform, system: Path = Path("/etc/systemd/system")) -> Unit:
+    """The service a person names in the settings: a launchd label, a system-wide unit if there is one, else a user's.
+
+    Args:
+        name: The unit or label; `.service` is added to a systemd unit without a suffix.
+        platform: `sys.platform`.
+        system: Where system-wide units lie.
+    """
+    if platform == "darwin":
+        return Unit(name, "launchd")
+    unit = name if name.endswith(".service") else f"{name}.service"
+    return Unit(unit, "systemd" if (system / unit).exists() else "systemd-user")
+
+
 class UnitStatus(Struct, frozen=True):
     """How our own service is.
 
