@@ -8,12 +8,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from msgspec import Struct
-
-from regrow.decide.domains.base import Note, Reply, registry
+from regrow.decide.domains.base import Note, Reply
 from regrow.decide.engine import Outcome, Setup, State, first_state, step
 from regrow.decide.guards import changes
-from regrow.decide.profiles import DEFAULT, Policy
 from regrow.model.actions import (
     AnyAction,
     Continue,
@@ -53,36 +50,11 @@ from regrow.model.facts import (
 )
 from regrow.model.gateway import Process
 from regrow.model.verdicts import Verdict, Withheld
+from regrow.testing.fates import Fate, setup
+
+__all__ = ["VERSION", "Fate", "Story", "setup"]
 
 VERSION = "2026.9.6"
-
-
-class Fate(Struct, frozen=True, kw_only=True):
-    """What will become of one boot.
-
-    Attributes:
-        ready: Seconds until it serves; None: it never does.
-        dies: Seconds after the spawn at which it ends by itself; None: it does not.
-        code: Its exit code then.
-        fingerprint: Of that crash.
-        cpu: CPU seconds the boot burns.
-    """
-
-    ready: float | None = 8.0
-    dies: float | None = None
-    code: int = 1
-    fingerprint: str = ""
-    cpu: float = 10.0
-
-
-def setup(policy: Policy = DEFAULT, **configs: Any) -> Setup:
-    """All registered domains with their default settings, or those given by name."""
-    known = registry()
-    return Setup(
-        domains=tuple(known.values()),
-        configs={name: configs.get(name, domain.config()) for name, domain in known.items()},
-        policy=policy,
-    )
 
 
 class Story:
