@@ -72,8 +72,7 @@ async def test_it_lives_is_killed_restarted_refused_stopped_and_started_again(te
         assert keeper.gateways(family=True) == []
         assert (await keeper.status())["want"] == "stopped"
         await keeper.killed()
-        place = keeper.now
-        await keeper.run()
+        place = await keeper.run()
         await keeper.answers()
         again = await keeper.status()
         assert (again["want"], again["phase"], again["pid"]) == ("stopped", "stopped", None)

@@ -34,8 +34,7 @@ async def test_a_start_waits_for_its_port_and_its_file_and_a_proven_copy_comes_b
 
         # somebody else holds the port: named, never signalled, waited for
         server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", keeper.gateway.port)
-        place = keeper.now
-        await keeper.run()
+        place = await keeper.run()
         place = await keeper.until("episode:opened", since=place, domain="liveness", subject="process")
         evidence = keeper.told[place - 1].data["evidence"]
         assert f"port {keeper.gateway.port} is taken" in evidence
@@ -58,16 +57,17 @@ async def test_a_start_waits_for_its_port_and_its_file_and_a_proven_copy_comes_b
         assert (await keeper.cli("status"))[0] == 2
         await asyncio.to_thread(keeper.gateway.write_config, good)
         place = await keeper.ready(place)
-        assert keeper.acts() == ["start"]
+        assert keeper.acts() == ["start"], keeper.story()
 
         # broken while it is down: held, until a copy that was proven is put back
         digest = hashlib.sha256(good.encode()).hexdigest()
         await keeper.kept(digest)
         place = keeper.now
         await asyncio.to_thread(keeper.gateway.write_config, BROKEN)
+        place = await keeper.until("episode:opened", since=place, domain="settings")
         os.kill((await keeper.status())["pid"], signal.SIGKILL)
         place = await keeper.until("status", since=place, phase="held")
-        assert keeper.acts() == ["start"]
+        assert keeper.acts() == ["start"], keeper.story()
         code, out = await keeper.cli("doctor", "--restore", digest[:12])
         assert code == 0, out
         assert keeper.gateway.config_path.read_text() == good

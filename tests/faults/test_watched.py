@@ -21,8 +21,7 @@ async def test_a_gateway_outlives_its_keeper_and_is_taken_over_continued_and_ten
         await keeper.ready()
         before = await keeper.status()
         await keeper.killed()
-        place = keeper.now
-        await keeper.run()
+        place = await keeper.run()
         await keeper.ready(place)
         after = await keeper.status()
         assert (after["pid"], after["bootId"]) == (before["pid"], before["bootId"])
@@ -55,8 +54,7 @@ async def test_a_gateway_outlives_its_keeper_and_is_taken_over_continued_and_ten
             assert second.acts() == []
             assert [process.pid for process in keeper.gateways()] == [(await keeper.status())["pid"]]
             assert await second.quit() == 0
-        assert (await keeper.status())["gatewayReady"] is True
-        print(keeper.story())
+        assert (await keeper.status())["gatewayReady"] is True, keeper.story()
 
 
 @pytest.mark.real
@@ -82,7 +80,7 @@ async def test_a_gateway_started_by_hand_is_only_watched_until_it_is_adopted(
         # ended by regrow only: a keeper that was told to end leaves a stranger alone
         assert await keeper.quit() == 0
         assert gateway.running
-        await keeper.run()
+        place = await keeper.run()
         place = await keeper.ready(place)
 
         [adopted] = [reply for reply in await keeper.ask("adopt") if reply["state"] != "queued"]
@@ -93,4 +91,3 @@ async def test_a_gateway_started_by_hand_is_only_watched_until_it_is_adopted(
         await keeper.ready(place)
         assert keeper.acts() == ["start"]
         assert (await keeper.ask("stop"))[-1]["state"] == "done"
-        print(keeper.story())

@@ -45,9 +45,11 @@ class Tended:
         gateway: Files, port and token of the gateway; usually its process is the keeper's to start.
         home: The keeper's REGROW_HOME; a second one makes a second keeper.
         section: More lines for the `[gateway]` section and what follows it.
+        beside: The gateway is somebody else's too: it is left alone until the whole test is over.
     """
 
-    def __init__(self, gateway: RealGateway, home: Path, section: str = "") -> None:
+    def __init__(self, gateway: RealGateway, home: Path, section: str = "", *, beside: bool = False) -> None:
+        self.beside = beside
         self.gateway = gateway
         self.home = home
         self.process: asyncio.subprocess.Process | None = None
@@ -71,7 +73,7 @@ class Tended:
             f'token_file = "{token}"\nentry = "{gateway.installation.entry}"\nnode = "{gateway.installation.node.path}"\n'
             f'env = {{ HOME = "{gateway.home}", TMPDIR = "{gateway.root / "tmp"}" }}\n{section}\n'
         )
-        self.env = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TZ") if name in os.environ} | {
+        self.env = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TZ") if name in os.environ} | {
             "HOME": str(gateway.home), "REGROW_HOME": str(home), "PYTHONWARNINGS": "error",
         }  # fmt: skip
         for name in ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"):
@@ -89,14 +91,16 @@ class Tended:
         assert self.process is not None
         return self.process.pid
 
-    async def run(self, *args: str) -> None:
-        """Start it; whoever cares waits for what it tells."""
+    async def run(self, *args: str) -> int:
+        """Start it; gives the place where what it tells begins."""
+        place = self.now
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "regrow", "run", "--log-format", "json", *args, cwd=self.home, env=self.env,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         self._notes.append(remember(self.process.pid))
         self._reading = asyncio.create_task(self._read(self.process))
+        return place
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None
@@ -150,7 +154,8 @@ class Tended:
             self.process.kill()
         if self._reading is not None:
             await self._reading
-        await asyncio.to_thread(self.sweep)
+        if not self.beside:
+            await asyncio.to_thread(self.sweep)
 
     def sweep(self) -> None:
         """Kill what is left of keeper and gateway."""
@@ -257,6 +262,16 @@ class Tended:
 
         return await asyncio.to_thread(answers)
 
+    async def begin(self, verb: str, **fields: Any) -> None:
+        """Hand a request over and do not wait for what becomes of it."""
+        wish = {"op": "ask", "verb": verb, "by": "test", **fields}
+
+        def first() -> None:
+            with contextlib.closing(client.ask(self.socket, wish)) as stream:  # type: ignore[type-var]
+                next(stream)
+
+        await asyncio.to_thread(first)
+
     async def cli(self, *args: str) -> tuple[int, str]:
         """A command in a process of its own: exit code and output."""
         process = await asyncio.create_subprocess_exec(
@@ -312,7 +327,7 @@ def tended(gateway_files: Callable[..., RealGateway], tmp_path: Path) -> Iterato
         limit: float = 112.0,
         **files: Any,
     ) -> AsyncIterator[Tended]:
-        keeper = Tended(gateway or gateway_files(version, **files), tmp_path / home, section)
+        keeper = Tended(gateway or gateway_files(version, **files), tmp_path / home, section, beside=gateway is not None)
         made.append(keeper)
         async with contextlib.AsyncExitStack() as stack:
             if gateway is None:  # else it was booted elsewhere, and whoever did that holds the lock as long as needed
