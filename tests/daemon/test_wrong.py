@@ -256,11 +256,31 @@ async def test_a_second_keeper_only_watches_and_takes_over_when_the_first_ends(
             first.signal(signal.SIGKILL)
             await first.ended()
             await second.until(lambda: second.status["owner"] not in ("healer", "none"))
-            assert second.daemon.lease.held
             # what it did not start it watches until a person says otherwise; but a lost one is brought back
             os.kill(pid, signal.SIGKILL)
             await second.until(lambda: second.status["gatewayReady"] and second.pid != pid)
             assert child_program.pids() == [second.pid]
+            assert second.daemon.lease.held
+
+
+async def test_of_two_keepers_that_wait_one_starts_it(child_program: ChildProgram, folder: Path) -> None:
+    from rig.mortal import mortal
+
+    async with mortal(child_program, folder) as first:
+        await first.step("say:gateway:ready")
+        pid = (await first.status())["pid"]
+        async with (
+            mortal(child_program, folder.with_name("other")) as other,
+            keeping(settings(child_program, folder.with_name("mine"))) as mine,
+        ):
+            await other.step("fact:owner-seen")
+            await mine.until(lambda: mine.status["owner"] == "healer")
+            first.signal(signal.SIGKILL)
+            await first.ended()
+            os.kill(pid, signal.SIGKILL)
+            await mine.until(lambda: mine.status["gatewayReady"] and child_program.pids() not in ([], [pid]))
+            assert len(child_program.pids()) == 1
+            assert len(child_program.boots()) == 2
 
 
 async def test_dry_run_says_what_it_would_do_and_does_nothing(child_program: ChildProgram, folder: Path) -> None:

@@ -48,6 +48,9 @@ class Mortal:
         self.settings = root / f"settings-{folder.name}.json"
         self.settings.write_text(json.dumps(said))
         self.env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(root), "REGROW_HOME": str(root / "regrow")}
+        for name in ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "PYTHONPATH"):
+            if name in os.environ:
+                self.env[name] = os.environ[name]
         self.process: asyncio.subprocess.Process | None = None
         self.err = ""
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from regrow.act.child import take_over
+from regrow.act.world import Effect
 from regrow.config.redaction import redact
 from regrow.host import services
 from regrow.host.child import adopt
 from regrow.host.lives import living
-from regrow.model.errors import RegrowError
-from regrow.model.facts import OwnerSeen
-from regrow.model.gateway import Mode, Process
+from regrow.model.actions import AnyAction
+from regrow.model.errors import Fatal, Refused, RegrowError
+from regrow.model.facts import AnyFact, OwnerSeen
+from regrow.model.gateway import Mode, Phase, Process
+from regrow.model.verdicts import Verdict
 from regrow.observe.owner import Premises, look_owner
 
 if TYPE_CHECKING:
@@ -62,6 +66,19 @@ class Ownership:
             self._follow(process)
         return seen
 
+    async def start(self, effect: Effect, action: AnyAction) -> Verdict | AnyFact | None:
+        """Start the gateway, with our claim on its state directory: of two keepers that wait only one may.
+
+        Raises:
+            Refused: Another keeper was faster.
+        """
+        daemon = self._daemon
+        if not daemon.place.url and daemon.place.state_dir.is_dir():
+            with suppress(Fatal):  # it cannot be written: that is told with every beat
+                if not daemon.lease.take():
+                    raise Refused("another regrow looks after this gateway by now", by="owner")
+        return await effect(action)
+
     def adopt(self) -> None:
         """Act on the gateway that runs from now on: a person allowed it."""
         daemon = self._daemon
@@ -72,6 +89,18 @@ class Ownership:
             take_over(daemon.world, process)
         except RegrowError as error:
             daemon.publish("trouble", {"what": redact(str(error))})
+
+    async def handed_over(self, process: Process) -> bool:
+        """Whether a gateway that ended in good order left word, once, that it wants to be started again."""
+        daemon = self._daemon
+        if daemon.mind.view().phase is Phase.STOPPING:
+            return False  # it was told to end; nobody has to be asked
+        argv = ["gateway", "restart-handoff", "consume", "--expected-pid", str(process.pid), "--json"]
+        try:
+            answer = json.loads((await daemon.cli(argv, 30.0)).stdout)
+        except (RegrowError, ValueError):
+            return False
+        return isinstance(answer, dict) and answer.get("status") == "accepted"
 
     def _follow(self, process: Process) -> None:
         """Notice its end; it is not ours, and nothing else is done."""

@@ -43,7 +43,7 @@ from regrow.link.events import GatewayEvent
 from regrow.link.identity import Identity
 from regrow.link.line import Line
 from regrow.link.protocol import Lost
-from regrow.model.actions import AnyAction, LookConfig, LookOwner, Verify
+from regrow.model.actions import AnyAction, LookConfig, LookOwner, Start, Verify
 from regrow.model.errors import Fatal, Refused, RegrowError, Retryable
 from regrow.model.facts import (
     AnyFact,
@@ -187,6 +187,8 @@ class Daemon:
             await self._need_openclaw()
         self._observers()
         table = effects(self.world)
+        start = table[Start]
+        table[Start] = lambda action: self._ownership.start(start, action)
         table[LookOwner] = lambda _action: self._ownership.look()
         table[LookConfig] = lambda _action: self.settings.judge()
         table[Verify] = lambda _action: self.health.verify()
@@ -234,9 +236,9 @@ class Daemon:
     def _observers(self) -> None:
         post, clock, view = self.mind.post, self.clock, self.mind.view
         self.health = Health(
-            post, clock, view, self._url, self.policy, lambda: self.world.child, line=self.line, dial=self._client
+            post, clock, view, self._url, self.policy, lambda: self.world.child, line=self.line, dial=self.client
         )
-        self.settings = Settings(post, clock, self.place.config_path, self.line, self._cli)
+        self.settings = Settings(post, clock, self.place.config_path, self.line, self.cli)
         self.package = Package(post, clock, self._entry, settled=self.policy.update_settled)
 
     def _parts(self) -> Sequence[tuple[str, Any]]:
@@ -264,7 +266,7 @@ class Daemon:
     def _client(self) -> GatewayClient:
         return GatewayClient(self._url(), token=self.world.token, scopes=READ, open_timeout=5.0)
 
-    async def _cli(self, argv: Sequence[str], within: float) -> Finished:
+    async def cli(self, argv: Sequence[str], within: float) -> Finished:
         launch = await self.world.launch()
         return await run_openclaw(await self.world.installation(), argv, env=launch.env, timeout=within)
 
@@ -274,7 +276,11 @@ class Daemon:
 
     def watch(self, child: Child) -> None:
         """Follow this process to its end."""
-        watch = ChildWatch(child, self.mind.post, self.clock, self.publish, version=lambda: self.mind.view().version)
+        external = self.world.external
+        watch = ChildWatch(
+            child, self.mind.post, self.clock, self.publish, version=lambda: self.mind.view().version,
+            handed_over=(lambda: self._ownership.handed_over(child.process)) if external else None,
+        )  # fmt: skip
         name = f"child {child.process.pid}"
         for task in self._beside:
             if task.get_name() == name:
