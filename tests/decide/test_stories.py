@@ -3,7 +3,7 @@
 from regrow.decide.domains.liveness import LivenessConfig
 from regrow.decide.domains.settings import SettingsConfig
 from regrow.decide.profiles import CLASSIC
-from regrow.model.facts import ConfigKept, OwnerSeen
+from regrow.model.facts import ChildExited, ConfigKept, OwnerSeen
 from regrow.testing.story import VERSION, Fate, Story, setup
 
 
@@ -364,3 +364,28 @@ def test_what_was_proven_in_an_earlier_life_needs_no_judge():
     s.begin().run(20)
     assert s.ready
     assert s.done("look-config") == []
+
+
+def test_a_crash_into_an_invalid_file_is_one_incident():
+    s = Story().begin().run(20)
+    s.digest, s.config_valid = "bad", False  # written a moment before the crash: nobody has looked at it yet
+    s.die()
+    s.run(1)
+    s.edit("bad", valid=False)
+    s.run(60)
+    told = [(n.type, n.data["domain"]) for _, n in s.notes if n.type.startswith("episode:")]
+    assert told.count(("episode:opened", "liveness")) == 1
+    assert ("episode:closed", "liveness") not in told
+    assert s.state.view.phase == "held"
+
+
+def test_a_gateway_that_hands_over_is_started_again_at_once_and_that_is_no_failure():
+    s = Story().begin().run(30)
+    for _ in range(4):
+        process = s.process
+        s.process, s.listening, s.serving = None, False, False
+        s.feed(ChildExited(at=s.now, process=process, code=0, handed_over=True))
+        count = len(s.starts)
+        assert s.until(lambda count=count: len(s.starts) == count + 1) < 0.1
+        s.until(lambda: s.ready)
+    assert s.state.domains["liveness"].governor.level == 0

@@ -236,7 +236,7 @@ class Daemon:
     def _observers(self) -> None:
         post, clock, view = self.mind.post, self.clock, self.mind.view
         self.health = Health(
-            post, clock, view, self._url, self.policy, lambda: self.world.child, line=self.line, dial=self.client
+            post, clock, view, self._url, self.policy, lambda: self.world.child, line=self.line, dial=self._client
         )
         self.settings = Settings(post, clock, self.place.config_path, self.line, self.cli)
         self.package = Package(post, clock, self._entry, settled=self.policy.update_settled)

@@ -79,10 +79,12 @@ class ChildExited(Fact, frozen=True, tag="child-exited"):
         config_invalid: True if its last words blame the configuration.
         last: The last lines it wrote, secrets removed.
         cpu: CPU seconds this life burnt.
+        handed_over: It wrote a hand-off: it ended in order to be started again (external-supervisor contract).
     """
 
     process: Process
     code: int | None = None
+    handed_over: bool = False
     fingerprint: str = ""
     culprit: str = ""
     config_invalid: bool = False

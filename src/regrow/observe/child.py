@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
@@ -32,6 +32,7 @@ class ChildWatch:
         clock: Tells the time.
         say: Tells people: `gateway:output` for what they should look at.
         version: The gateway's version, as far as it is known.
+        handed_over: Asked after an end in good order: did it leave word that it wants to be started again?
     """
 
     def __init__(
@@ -42,12 +43,14 @@ class ChildWatch:
         say: Say,
         *,
         version: Callable[[], str] = str,
+        handed_over: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         self.child = child
         self._post = post
         self._clock = clock
         self._say = say
         self._version = version
+        self._handed_over = handed_over
         self._last: deque[str] = deque(maxlen=KEPT)
         self._seen: OrderedDict[str, int] = OrderedDict()
         self._log = structlog.get_logger("regrow.gateway")
@@ -65,7 +68,8 @@ class ChildWatch:
             backlog = 0
         async for line in self.child.lines(backlog=backlog):
             self._take(self._clean(line))
-        self._post(self._end())
+        ask = self._handed_over if self.child.code == 0 else None
+        self._post(self._end(handed_over=await ask() if ask is not None else False))
 
     def _clean(self, line: str) -> str:
         return redact(line[:_WIDEST])
@@ -96,12 +100,13 @@ class ChildWatch:
         if loud:
             self._say("gateway:output", {"text": text, "topic": meaning.topic, **more})
 
-    def _end(self) -> ChildExited:
+    def _end(self, *, handed_over: bool) -> ChildExited:
         lines = self.last_lines()
         return ChildExited(
             at=self._clock.now(),
             process=self.child.process,
             code=self.child.code,
+            handed_over=handed_over,
             fingerprint=stderr.fingerprint(lines, self.child.code),
             culprit=stderr.culprit(lines, self.child.code),
             config_invalid=stderr.blames_config(lines, self._version()),

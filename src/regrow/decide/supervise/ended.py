@@ -7,9 +7,10 @@ from msgspec.structs import replace
 from regrow.decide.domains.base import Note
 from regrow.decide.supervise import hang as hangs
 from regrow.decide.supervise import reconnect as dialling
+from regrow.decide.supervise.beginning import begin_boot
 from regrow.decide.supervise.exits import UNCLEAN, Ending, classify, explain
 from regrow.decide.supervise.governor import booked, ended_on_purpose, failed, suppressed
-from regrow.decide.supervise.restarts import Restart, joined
+from regrow.decide.supervise.restarts import Restart, Stopping, joined
 from regrow.decide.supervise.state import Folded, Scene, Supervision, answer, waiting
 from regrow.decide.view import View
 from regrow.model.actions import (
@@ -29,6 +30,7 @@ from regrow.model.actions import (
 from regrow.model.facts import ChildExited, Ended, Intended
 
 FINAL = ("stop", "quit")
+REFUSED_AGAIN = 5.0  # a start that somebody or something in the way prevented
 CONFIG_AGAIN = 10.0  # an automatic restart that an invalid file holds up
 
 
@@ -51,6 +53,11 @@ def exited(s: Supervision, fact: ChildExited, before: View, scene: Scene) -> Fol
         # it was asked to restart and ended in good order: it expects to be started again
         restart = replace(s.restart, stage="starting", since=at)
         return Folded(replace(clean, restart=restart, governor=ended_on_purpose(s.governor, at)), (), notes)
+    if fact.handed_over and s.governor.ready_since is not None:
+        # it asked its supervisor for a new process: planned, so no failure and no delay
+        wish = Restart(reason="the gateway asked to be started again", asked_at=at, due=at, stage="starting", since=at)
+        restart = replace(joined(s.restart, wish), stage="starting", since=at)
+        return Folded(replace(clean, restart=restart, governor=ended_on_purpose(s.governor, at)), (), notes)
     return _by_itself(clean, s, fact, scene, notes)
 
 
@@ -71,7 +78,7 @@ def _as_told(clean: Supervision, s: Supervision, fact: ChildExited, scene: Scene
             trouble="",
         )
         return Folded(calm, (*replies, *overtaken), notes)
-    if stopping.why == "overdue":
+    if stopping.why in ("overdue", "deaf"):
         governor = failed(s.governor, scene.at, cpu=fact.cpu, gap=scene.policy.restart_gap)
         restart = s.restart if s.restart is not None and s.restart.human else None
         if restart is not None:
@@ -94,11 +101,15 @@ def _by_itself(clean: Supervision, s: Supervision, fact: ChildExited, scene: Sce
     if governor.not_before > at:
         governor = suppressed(governor)
     when = f"; it is tried again in {max(0.0, governor.not_before - at):.0f} s"
+    # a person's restart that had not come to it yet is carried out by the start that follows, without its pause
+    kept = s.restart is not None and s.restart.human and s.restart.stage in ("queued", "in-place") and not asks
+    restart = replace(s.restart, stage="starting", since=at, late=()) if s.restart is not None and kept else None
+    left = waiting(replace(s, restart=None) if kept else s)
     return Folded(
         replace(
             clean,
             governor=governor,
-            restart=None,
+            restart=restart,
             reload=None,
             start_requests=(),
             trouble=words,
@@ -107,7 +118,7 @@ def _by_itself(clean: Supervision, s: Supervision, fact: ChildExited, scene: Sce
             looked_config=None,
             killed=ending in UNCLEAN,
         ),
-        answer(waiting(s), "failed", words + when, governor.not_before),
+        answer(left, "failed", words + when, governor.not_before),
         notes,
     )
 
@@ -124,13 +135,13 @@ def action_intended(s: Supervision, fact: Intended, scene: Scene) -> Supervision
         case Capture() if s.stopping is not None:
             return replace(s, stopping=replace(s.stopping, captured=True))
         case RestartInPlace() if s.restart is not None:
-            restart = replace(s.restart, stage="in-place", since=at, lost=False, old_boot=scene.view.boot_id)
+            restart = replace(s.restart, stage="in-place", since=at)
             governor = booked(s.governor, at, action.reason, human=action.human)
             return replace(s, restart=restart, governor=governor)
         case Continue():
             return replace(s, hang=replace(s.hang, continued=(*s.hang.continued, at)[-10:], stopped_first=None))
         case Revive():
-            return replace(s, revived_at=at)
+            return replace(s if s.boot is not None else begin_boot(s, scene, inner=True), revived_at=at)
         case Verify():
             asked = s.hang.verify_at is None and s.hang.misses > 0
             return replace(s, verify_at=at, hang=replace(s.hang, verify_at=at) if asked else s.hang)
@@ -156,19 +167,23 @@ def action_ended(s: Supervision, fact: Ended, scene: Scene) -> Folded:
                 # its budget runs from here; only the budget decides when the next step is due
                 told = replace(s.stopping, told_at=s.stopping.told_at or at, tried_at=-60.0)
                 return Folded(replace(s, stopping=told))
-            return _could_not_end(s, verdict.detail)
+            return _could_not_end(s, s.stopping, verdict.detail, at)
         case Kill() if s.stopping is not None and s.stopping.process == action.process:
             if went_well:
                 kills = (*s.kills, at)[-10:]
                 return Folded(replace(s, kills=kills, stopping=replace(s.stopping, killed_at=at)))
-            return _could_not_end(s, verdict.detail)
-        case Start() if not went_well:
+            return _could_not_end(s, s.stopping, verdict.detail, at)
+        case Start() if went_well:
+            # nobody saw the process that was started: look before another one is
+            return Folded(replace(s, owner_stale=s.owner_stale or scene.view.process is None))
+        case Start():
             return _start_failed(s, action, verdict.detail, scene, refused=verdict.result == "refused")
         case RestartInPlace() if not went_well and s.restart is not None:
             if verdict.result == "refused" and verdict.by == "config":
                 return _would_not_boot(s, s.restart, verdict.detail, scene)
-            # the next rung: end it in good order and start it again
-            return Folded(replace(s, restart=replace(s.restart, stage="queued", full=True, due=at)))
+            if s.restart.stage in ("queued", "in-place"):  # the next rung: end it in good order and start it again
+                return Folded(replace(s, restart=replace(s.restart, stage="queued", full=True, due=at)))
+            return Folded(s)
         case Revive() if not went_well:
             return Folded(replace(s, revived_at=at - 3600.0))
         case Reload():
@@ -191,7 +206,7 @@ def _would(s: Supervision, fact: Ended) -> Folded:
     """Dry run: it was said what would be done; what was wanted is over."""
     action = fact.action
     requests: tuple[str, ...] = ()
-    if isinstance(action, Start | RestartInPlace | Terminate | Kill):
+    if isinstance(action, Start | RestartInPlace | Terminate):
         requests = (*waiting(s), *(s.stopping.requests if s.stopping is not None else ()))
         s = replace(s, start_requests=(), start_human=False, restart=None, reload=None, stopping=None)
     elif isinstance(action, Reload) and s.reload is not None:
@@ -200,17 +215,17 @@ def _would(s: Supervision, fact: Ended) -> Folded:
     return Folded(s, answer(requests, "done", f"dry run: nothing was done; it would {action.kind}"))
 
 
-def _could_not_end(s: Supervision, detail: str) -> Folded:
-    assert s.stopping is not None  # noqa: S101  (the caller matched it)
-    replies = answer(s.stopping.requests, "refused", detail)
-    if s.stopping.why in FINAL:
-        return Folded(replace(s, stopping=None, owner_stale=True), replies)
-    return Folded(replace(s, owner_stale=True))
+def _could_not_end(s: Supervision, stopping: Stopping, detail: str, at: float) -> Folded:
+    """Whoever waits is told at once; what is to end is still to end, and who it is will be looked at."""
+    replies = answer(stopping.requests, "refused", detail)
+    return Folded(replace(s, stopping=replace(stopping, requests=(), tried_at=at), owner_stale=True), replies)
 
 
 def _start_failed(s: Supervision, action: Start, detail: str, scene: Scene, *, refused: bool) -> Folded:
     governor = s.governor
-    if not refused:
+    if refused:  # nothing was tried, so nothing failed; yet the same answer is likely for a while
+        governor = replace(governor, not_before=max(governor.not_before, scene.at + REFUSED_AGAIN))
+    else:
         governor = failed(governor, scene.at, gap=scene.policy.restart_gap)
     return Folded(
         replace(
