@@ -216,7 +216,7 @@ async def test_events_are_read_from_the_journal_without_a_keeper(shell: Shell) -
     )
     told = (await shell("events")).out
     for words in ("OpenClaw 2026.9.6 is ready after 4.2 s", "(pid 77) ended by itself: signal 9",
-                  "trouble with liveness process: killed", "2023-11-14 22:13:22"):  # fmt: skip
+                  "trouble with the gateway: killed", "2023-11-14 22:13:22"):  # fmt: skip
         assert words in told
     assert "fact:" not in told
     rows = (await shell("events", "--json")).lines

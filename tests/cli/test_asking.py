@@ -111,12 +111,17 @@ async def test_a_refusal_is_an_error_with_its_reason(shell: Shell, keeper: StubK
 
 
 async def test_what_is_queued_is_shown_with_its_time(shell: Shell, keeper: StubKeeper) -> None:
-    keeper.replies = [Reply("r", "queued", "it finishes first", 1_700_000_000.0), Reply("r", "done", "restarted")]
+    keeper.replies = [
+        Reply("r", "queued", "it finishes first", 4_000_000_000.0),
+        Reply("r", "queued", "it is due", 1_700_000_000.0),
+        Reply("r", "done", "restarted"),
+    ]
     ran = await shell("restart")
-    assert ran.out.splitlines() == ["queued until 2023-11-14 22:13:20: it finishes first", "done: restarted"]
+    told = ["queued until 2096-10-02 07:06:40: it finishes first", "queued: it is due", "done: restarted"]
+    assert ran.out.splitlines() == told
     assert ran.code == 0
     ran = await shell("restart", "--json")
-    assert [reply["state"] for reply in ran.lines] == ["queued", "done"]
+    assert [reply["state"] for reply in ran.lines] == ["queued", "queued", "done"]
 
 
 async def test_one_need_not_wait(shell: Shell, keeper: StubKeeper) -> None:

@@ -6,7 +6,7 @@ import getpass
 from typing import Any
 
 from regrow.cli.place import Place
-from regrow.cli.words import clock, complain, paint, remark, say, show_json
+from regrow.cli.words import clock, complain, now, paint, remark, say, show_json
 from regrow.serve.client import NoAnswer, ask
 
 FIRST_WORD = 5.0  # seconds `--no-wait` waits for the keeper to say something
@@ -66,7 +66,7 @@ def _tell(reply: dict[str, Any]) -> None:
     state, text = reply.get("state"), reply.get("text", "")
     match state:
         case "queued":
-            until = f" until {clock(reply['until'])}" if reply.get("until") else ""
+            until = f" until {clock(reply['until'])}" if (reply.get("until") or 0) > (now() + 1) * 1000 else ""
             say(f"{paint(f'queued{until}', 'warn')}: {text}")
         case "done":
             say(f"{paint('done', 'good')}: {text}")

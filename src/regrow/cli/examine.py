@@ -108,6 +108,8 @@ async def _owner(loaded: Loaded, premises: Premises, found: Findings) -> None:
         case "listener":
             text = f"{port} is taken by {seen.detail}; stop that, or set [gateway] port"
             found.add("problem", "port", text)
+        case "healer" if f"regrow {loaded.config.regrow.name} (pid " in seen.detail:
+            found.add("ok", "owner", f"this keeper looks after it already: {seen.detail}")
         case "healer":
             found.add("note", "owner", f"another regrow looks after this gateway: {seen.detail}")
         case _:

@@ -29,16 +29,31 @@ _ACTIONS = {
     "restore-config": "putting back an openclaw.json that worked",
 }
 _PHASES = {
-    "stopped": Line("the gateway is stopped", "warn"),
+    "stopped": Line("the gateway is stopped", "warn"),  # more is told where a person wants it so
     "starting": Line("starting"),
     "running": Line("running", "good"),
-    "reconnecting": Line("its connection is gone; dialling again", "warn"),
-    "stopping": Line("finishing what it is at, then it ends"),
-    "backoff": Line("it ended by itself; it is started again in a moment", "warn"),
-    "quarantine": Line("it keeps failing to start; it is tried rarely from now on: `regrow logs` tells why", "bad"),
-    "held": Line("starting it cannot help until something changes: `regrow check` tells what", "bad"),
-    "foreign": Line("somebody else holds its port or its files: `regrow status` tells who", "bad"),
+    "reconnecting": Line("the connection to the gateway is gone; dialling again", "warn"),
+    "stopping": Line("the gateway finishes what it is at, then it ends"),
+    "backoff": Line("the gateway ended by itself; it is started again shortly", "warn"),
+    "quarantine": Line(
+        "the gateway keeps failing to start; it is tried rarely from now on: `regrow logs` tells why", "bad"
+    ),
+    "held": Line("starting the gateway cannot help until something changes: `regrow check` tells what", "bad"),
+    "foreign": Line("somebody else holds the gateway's port or its files: `regrow status` tells who", "bad"),
 }
+
+
+_SUBJECTS = {
+    "liveness:process": "the gateway",
+    "liveness:link": "the connection to the gateway",
+    "settings:config": "the configuration",
+}
+
+
+def subject(episode: Data) -> str:
+    """What an episode is about, as a person calls it."""
+    domain, name = str(episode.get("domain", "")), str(episode.get("subject", ""))
+    return _SUBJECTS.get(f"{domain}:{name}") or f"{domain} {name}".strip()
 
 
 def tell(type_: str, data: Data) -> Line | None:
@@ -78,7 +93,7 @@ def _action(stage: str, data: Data) -> Line | None:
 
 
 def _episode(stage: str, data: Data) -> Line:
-    what = f"{data.get('domain', '')} {data.get('subject', '')}: {data.get('evidence', '')}"
+    what = f"{subject(data)}: {data.get('evidence', '')}"
     match stage:
         case "opened":
             return Line(f"trouble with {what}", "warn")
@@ -88,13 +103,16 @@ def _episode(stage: str, data: Data) -> Line:
             how = "was cured" if data.get("state") == "cured" else "is over"
             opened, closed = data.get("openedAt"), data.get("closedAt")
             took = f" after {span(closed - opened)}" if opened and closed else ""
-            return Line(f"trouble with {data.get('domain', '')} {data.get('subject', '')} {how}{took}", "good")
+            return Line(f"the trouble with {subject(data)} {how}{took}", "good")
 
 
 def _status(data: Data) -> Line | None:
     line = _PHASES.get(str(data.get("phase")))
     if data.get("phase") in {"running", "starting"}:
         return None  # `gateway:ready` says it with its time; the start itself is an action
+    if data.get("phase") == "stopped" and data.get("want") == "stopped":
+        by = f" by {data['wantBy']}" if data.get("wantBy") else ""
+        return Line(f"the gateway is stopped{by}; it stays so until `regrow start`", "warn")
     return line
 
 
@@ -148,9 +166,14 @@ _TELLERS: dict[str, Callable[[Data], Line | None]] = {
     "action:withheld": _withheld,
     "fault": lambda data: Line(f"regrow contradicts itself, please report this: {data.get('what', '')}", "bad"),
     "config:doctored": lambda data: Line(f"openclaw.json was repaired; undo is in {data.get('undo', '')}", "good"),
+    "config:restored": lambda data: Line(f"openclaw.json was put back; undo is in {data.get('undo', '')}", "good"),
+    "journal:degraded": lambda data: Line(str(data.get("message", "")), "bad"),
+    "journal:recovered": lambda data: Line(str(data.get("message", "")), "good"),
+    "journal:moved-aside": lambda data: Line(str(data.get("message", "")), "bad"),
+    "journal:refused": lambda data: Line(f"{data.get('count', 'some')} {data.get('message', '')}", "bad"),
     "trouble": lambda data: Line(f"trouble: {data.get('what', '')}", "bad"),
     "error": lambda data: Line(f"error: {data.get('message') or data.get('what') or data.get('error', '')}", "bad"),
-    "regrow:started": lambda data: Line(f"regrow {data.get('version', '')} looks after it (pid {data.get('pid')})"),
+    "regrow:started": lambda data: Line(f"regrow {data.get('version', '')} is at work (pid {data.get('pid')})"),
     "regrow:stopped": lambda _data: Line("regrow has ended"),
     "regrow:leaving": lambda data: Line(str(data.get("why", "")), "warn"),
     "intent:open": lambda data: Line(

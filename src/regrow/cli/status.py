@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import click
 
 from regrow.cli.asking import refused
+from regrow.cli.narrate import subject
 from regrow.cli.place import Place, json_option, placed
-from regrow.cli.words import ago, clock, complain, paint, say, show_json, span
+from regrow.cli.words import ago, clock, complain, paint, say, show_json, since, span
 from regrow.serve.client import NoAnswer, NotRunning, one
 
 HEALTHY, DEGRADED, DOWN, NO_KEEPER = range(4)
@@ -72,8 +72,8 @@ def _headline(status: dict[str, Any]) -> str:
     state = str(status.get("lifecycleState", "unknown"))
     if status.get("want") == "stopped" and state == "stopped":
         by = f" by {status['wantBy']}" if status.get("wantBy") else ""
-        since = f" since {clock(status['wantSince'])}" if status.get("wantSince") else ""
-        return f"stopped{by}{since}; it stays stopped until `regrow start`"
+        when = f" since {clock(status['wantSince'])}" if status.get("wantSince") else ""
+        return f"stopped{by}{when}; it stays stopped until `regrow start`"
     if state == "running" and status.get("gatewayReady"):
         up = status.get("uptime")
         return f"running, ready{f' for {span(up / 1000)}' if isinstance(up, int | float) else ''}"
@@ -92,7 +92,7 @@ def _details(status: dict[str, Any]) -> list[tuple[str, str]]:
     counted = f"{restarts.get('executed', 0)} done, {restarts.get('suppressed', 0)} withheld"
     if restarts.get("pending"):
         counted += ", one pending"
-    if restarts.get("lastReason"):
+    if restarts.get("executed") and restarts.get("lastReason"):
         counted += f"; last: {restarts['lastReason']}"
     return [
         ("gateway", _gateway(status)),
@@ -119,11 +119,11 @@ def _troubles(status: dict[str, Any]) -> list[str]:
         evidence = episode.get("evidence") or ()
         last = evidence if isinstance(evidence, str) else (evidence[-1] if evidence else "")
         opened = episode.get("openedAt") or episode.get("opened")
-        since = f" (for {span(time.time() - _seconds(opened))})" if isinstance(opened, int | float) else ""
+        lasts = f" (for {since(_milliseconds(opened))})" if isinstance(opened, int | float) else ""
         human = "; a person is needed" if episode.get("state") == "human" else ""
-        told.append(f"{episode.get('domain', '')} {episode.get('subject', '')}: {last}{since}{human}")
+        told.append(f"{subject(episode)}: {last}{lasts}{human}")
     return told
 
 
-def _seconds(when: float) -> float:
-    return when / 1000 if when > 1e11 else when
+def _milliseconds(when: float) -> float:
+    return when if when > 1e11 else when * 1000

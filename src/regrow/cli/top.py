@@ -6,15 +6,16 @@ import contextlib
 import select
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from regrow.cli.asking import refused
-from regrow.cli.narrate import printed, tell
+from regrow.cli.narrate import Line, printed, tell
 from regrow.cli.place import Place, placed
 from regrow.cli.status import health, lines
+from regrow.cli import words
 from regrow.serve.client import NoAnswer, NotRunning, one
 
 if TYPE_CHECKING:
@@ -59,23 +60,40 @@ def command(place: Place) -> int:
     return health(status)
 
 
-def _picture(place: Place, status: dict[str, Any]) -> RenderableType:
+def picture(name: str, option: str, status: dict[str, Any], events: list[tuple[float, Line]]) -> RenderableType:
+    """What is shown.
+
+    Args:
+        name: The keeper's.
+        option: What a command needs to mean this keeper.
+        status: As `regrow status --json`.
+        events: The last lines, each with its time in epoch milliseconds.
+    """
     from rich.console import Group
     from rich.panel import Panel
     from rich.text import Text
 
-    told = Text.from_ansi("\n".join(lines(status, place.option)))
-    events = [printed(line, at) for at, line in _recent(place)]
+    told = Text.from_ansi("\n".join(lines(status, option)))
+    happened = Text.from_ansi("\n".join(printed(line, at) for at, line in events) or "nothing yet")
     colour = ("green", "yellow", "red")[health(status)]
-    name = place.name or "default"
     return Group(
         Panel(told, title=f"regrow · {name}", title_align="left", border_style=colour),
-        Panel(Text.from_ansi("\n".join(events) or "nothing yet"), title="what happened", title_align="left"),
-        Text(f"{time.strftime('%H:%M:%S')}   q ends", style="dim"),
+        Panel(happened, title="what happened", title_align="left"),
+        Text(f"{words.clock(words.now() * 1000)}   q ends", style="dim"),
     )
 
 
-def _recent(place: Place) -> list[tuple[float, Any]]:
+def chosen(events: Iterable[tuple[float, str, dict[str, Any]]]) -> list[tuple[float, Line]]:
+    """The last lines that a person needs, of events given as time in epoch milliseconds, type and data."""
+    told = [(at, tell(type_, data)) for at, type_, data in events]
+    return [(at, line) for at, line in told if line is not None][-SHOWN:]
+
+
+def _picture(place: Place, status: dict[str, Any]) -> RenderableType:
+    return picture(place.name or "default", place.option, status, _recent(place))
+
+
+def _recent(place: Place) -> list[tuple[float, Line]]:
     from regrow.model.errors import Fatal
     from regrow.record.history import History
 
@@ -84,8 +102,7 @@ def _recent(place: Place) -> list[tuple[float, Any]]:
             found = history.last(SHOWN * 4)
     except Fatal:
         return []
-    told = [(event.at * 1000, tell(event.type, event.data)) for event in found]
-    return [(at, line) for at, line in told if line is not None][-SHOWN:]
+    return chosen((event.at * 1000, event.type, event.data) for event in found)
 
 
 def _gone(text: str) -> RenderableType:

@@ -42,6 +42,11 @@ def show_json(value: Any, *, indent: int | None = 2) -> None:
     print(json.dumps(value, indent=indent, ensure_ascii=False, default=str), flush=True)
 
 
+def now() -> float:
+    """The time on the wall, epoch seconds."""
+    return time.time()
+
+
 def span(seconds: float) -> str:
     """A duration as a person says it: `4 s`, `3 min`, `2 h 5 min`, `6 d 3 h`."""
     left = max(0, round(seconds))
@@ -57,10 +62,15 @@ def span(seconds: float) -> str:
 def clock(ms: float) -> str:
     """A time in epoch milliseconds on this person's clock; the day too unless it is today."""
     then = time.localtime(ms / 1000)
-    today = then[:3] == time.localtime()[:3]
+    today = then[:3] == time.localtime(now())[:3]
     return time.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M:%S", then)
+
+
+def since(ms: float) -> str:
+    """How long it is since a time in epoch milliseconds."""
+    return span(now() - ms / 1000)
 
 
 def ago(ms: float | None) -> str:
     """How long ago, or `never`."""
-    return "never" if ms is None else f"{span(time.time() - ms / 1000)} ago"
+    return "never" if ms is None else f"{since(ms)} ago"
