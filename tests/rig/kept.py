@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from regrow.daemon import Daemon
 from regrow.decide.engine import Outcome
 from regrow.decide.profiles import DEFAULT, Policy
 from regrow.model.facts import AnyFact
-from regrow.serve import client
 from rig.programs import ChildProgram
 
 # what is waited for here is scripted to come at once; a keeper of a real gateway is in no such hurry
@@ -105,23 +105,34 @@ class Kept:
 
     async def ask(self, verb: str, **more: Any) -> list[dict[str, Any]]:
         """Ask over the control socket; every answer, the final one last."""
-        path = self.daemon.place.socket
-
-        def talk() -> list[dict[str, Any]]:
-            replies = []
-            with contextlib.closing(client.ask(path, {"op": "ask", "verb": verb, "by": "test", **more})) as answers:
-                for answer in answers:
-                    replies.append(answer.get("reply", answer))
-                    if replies[-1].get("state") != "queued":
-                        break
-            return replies
-
-        return await asyncio.to_thread(talk)
+        replies: list[dict[str, Any]] = []
+        async with contextlib.aclosing(self.talk({"op": "ask", "verb": verb, "by": "test", **more})) as answers:
+            async for answer in answers:
+                replies.append(answer.get("reply", answer))
+                if replies[-1].get("state") != "queued":
+                    break
+        return replies
 
     async def op(self, op: str, **more: Any) -> dict[str, Any]:
         """Any other request with one answer."""
-        path = self.daemon.place.socket
-        return await asyncio.to_thread(client.one, path, {"op": op, **more}, patience=PATIENCE)
+        async with contextlib.aclosing(self.talk({"op": op, **more})) as answers:
+            return await anext(answers)
+
+    async def talk(self, request: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        """Every answer to a request, as it comes. No thread is used: the keeper in this process needs them."""
+        reader, writer = await asyncio.open_unix_connection(str(self.daemon.place.socket), limit=1 << 24)
+        try:
+            writer.write(json.dumps(request).encode() + b"\n")
+            while True:
+                async with asyncio.timeout(PATIENCE):
+                    line = await reader.readline()
+                if not line:
+                    return
+                yield json.loads(line)
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
 
     @property
     def status(self) -> dict[str, Any]:
