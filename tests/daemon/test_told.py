@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from regrow.record.events import bears_content
 from regrow.record.history import History
-from regrow.serve import client
 from regrow.testing import FakeGateway
 from rig.kept import keeping, settings
 from rig.programs import ChildProgram
@@ -99,15 +101,15 @@ async def test_content_reaches_subscribers_in_this_process_and_nobody_else(folde
     ):
         await kept.ready()
         followed: list[str] = []
-        path = kept.daemon.place.socket
 
-        def follow() -> None:
-            for answer in client.ask(path, {"op": "events", "follow": True}):
-                followed.append(str(answer))
-                if "the-end" in followed[-1]:
-                    return
+        async def follow() -> None:
+            async with contextlib.aclosing(kept.talk({"op": "events", "follow": True})) as answers:
+                async for answer in answers:
+                    followed.append(str(answer))
+                    if "the-end" in followed[-1]:
+                        return
 
-        following = asyncio.create_task(asyncio.to_thread(follow))
+        following = asyncio.create_task(follow())
         await kept.until(lambda: followed)
         with kept.daemon.events.subscribe(content=True) as inside, kept.daemon.events.subscribe() as plain:
             await gateway.emit("agent", {
@@ -160,3 +162,17 @@ async def test_no_secret_is_in_any_file_but_the_private_ones(child_program: Chil
         if file.is_file() and child_program.token.encode() in file.read_bytes():
             assert file.name == "gateway.life.json", file
             assert file.stat().st_mode & 0o777 == 0o600
+
+
+async def test_restarts_and_connections_are_counted_aloud(child_program: ChildProgram, folder: Path) -> None:
+    async with keeping(settings(child_program, folder)) as kept:
+        await kept.ready()
+        first = kept.pid
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        told = await kept.told_of("gateway:restarted")
+        assert (told["pidBefore"], told["human"], told["executed"]) == (first, False, 1)
+        assert told["pidAfter"] == kept.pid != first
+        assert "killed" in (await kept.told_of("error"))["message"]
+        link = await kept.told_of("gateway:reconnect")
+        assert link["successRate"] == round(link["successCount"] / link["attemptCount"], 4)

@@ -281,3 +281,21 @@ def test_no_payload_raises(name: str, payload: Any, state: str) -> None:
     normaliser.feed(name, payload)
     if isinstance(payload, dict):
         normaliser.feed(name, {**WHO, "toolName": "t", "stream": "tool", **payload, "state": state})
+
+
+def test_a_channel_that_changes_between_two_healths_is_told_once() -> None:
+    normaliser = Normaliser()
+
+    def told(**accounts: object) -> list[tuple[str, str, str]]:
+        health = {"channels": {"telegram": {"accounts": accounts}, "odd": 7, "bare": {"lifecycle": "ready"}}}
+        events = normaliser.feed("health", health)
+        return [(d["channelId"], d["accountId"], d["status"]) for name, d in events if name == "channel:status"]
+
+    first = told(default={"connected": True}, second={"connected": False})
+    assert set(first) == {
+        ("telegram", "default", "connected"), ("telegram", "second", "disconnected"),
+        ("odd", "default", "unknown"), ("bare", "default", "ready"),
+    }  # fmt: skip
+    assert told(default={"connected": True}, second={"connected": False}) == []
+    assert told(default={"connected": False}, second={"connected": False}) == [("telegram", "default", "disconnected")]
+    assert normaliser.feed("health", {"channels": [1]})[0][0] == "notification"

@@ -24,6 +24,7 @@ from regrow.daemon.ownership import Ownership
 from regrow.daemon.place import Place, launching, place_of
 from regrow.daemon.signals import Signals
 from regrow.daemon.status import status
+from regrow.daemon.tally import Tally
 from regrow.daemon.upkeep import Upkeep
 from regrow.daemon.waking import awake
 from regrow.decide.domains.base import registry
@@ -195,7 +196,7 @@ class Daemon:
         self.executor = Executor(
             self.world, table, self.journal, self.mind.post, clock, explain=lambda action: explain(self.world, action)
         )
-        self.mind.listeners.append(self._follow)
+        self.mind.listeners += [self._follow, Tally(self.publish, self.policy).follow]
         desk = Desk(
             self.mind,
             self.line,

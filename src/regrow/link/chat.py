@@ -35,6 +35,7 @@ class Normaliser:
         self._texts: OrderedDict[str, str] = OrderedDict()
         self._size = 0
         self._over: OrderedDict[str, None] = OrderedDict()
+        self._channels: dict[tuple[str, str], str] = {}
 
     def feed(
         self, name: str, payload: Any, kind: Literal["event", "notification", "message"] = "event"
@@ -58,6 +59,8 @@ class Normaliser:
             return [*events, ("chat:message", {"message": payload})]
         if name in _CHANNEL_EVENTS:
             return [*events, ("channel:status", dict(body))]
+        if name == "health" and kind == "event":
+            events += self._channel_changes(body)
         if name in _READY_EVENTS:
             return [*events, ("gateway:ready", dict(body))]
         if name in _TOOL_EVENTS or (name == "agent" and body.get("stream") == "tool"):
@@ -65,6 +68,23 @@ class Normaliser:
         if name != "tick" and kind == "event":
             events.append(("notification", {"method": name, "params": payload}))
         return events
+
+    # ── channels ──
+
+    def _channel_changes(self, health: Mapping[str, Any]) -> list[LibraryEvent]:
+        """Current gateways push no channel event of their own: each account's state is compared with the last look."""
+        channels = health.get("channels")
+        seen: dict[tuple[str, str], str] = {}
+        for channel, summary in channels.items() if isinstance(channels, Mapping) else ():
+            accounts = summary.get("accounts") if isinstance(summary, Mapping) else None
+            found = accounts if isinstance(accounts, Mapping) and accounts else {"default": summary}
+            seen |= {(str(channel), str(account)): _channel_state(value) for account, value in found.items()}
+        changed = {key: state for key, state in seen.items() if self._channels.get(key) != state}
+        self._channels = seen
+        return [
+            ("channel:status", {"channelId": channel, "accountId": account, "status": state})
+            for (channel, account), state in changed.items()
+        ]
 
     # ── chat ──
 
@@ -169,6 +189,16 @@ def _moment(value: object) -> float | None:
         except (ValueError, OverflowError):
             return None
     return None
+
+
+def _channel_state(account: object) -> str:
+    """`connected`, `disconnected`, the gateway's own word for its life, or `unknown`."""
+    if not isinstance(account, Mapping):
+        return "unknown"
+    connected = account.get("connected")
+    if isinstance(connected, bool):
+        return "connected" if connected else "disconnected"
+    return _text(account, "lifecycle", "healthState") or "unknown"
 
 
 def _is_notice(payload: Mapping[str, Any]) -> bool:
