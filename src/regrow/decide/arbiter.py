@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from regrow.model.actions import AnyAction
 
 RANK = (
-    "capture", "continue", "kill", "terminate", "hang-up", "start", "revive", "restart-in-place",
-    "restore-config", "doctor", "reload", "verify", "look-owner", "look-config", "dial",
+    "capture", "continue", "kill", "terminate", "hang-up", "restore-config", "doctor", "start", "revive",
+    "restart-in-place", "reload", "verify", "look-owner", "look-config", "dial",
 )  # fmt: skip
-"""What comes first when several are due: what lets it live, then what ends it, then what starts it, then looks."""
+"""What comes first when several are due: what lets it live, what ends it, what mends it, what starts it, then looks."""
 
 
 def arrange(wishes: Iterable[AnyAction], pending: frozenset[str]) -> list[AnyAction]:

@@ -19,6 +19,7 @@ from regrow.model.facts import AnyFact, Ended
 from regrow.model.verdicts import Episode, Withheld
 
 FORGOTTEN = 60.0  # an action whose outcome never came is no longer waited for after its limit and this
+BREATH = 1.0  # what failed or was refused is not asked for again within this: nothing ever spins
 SAID = 3600.0  # a dry run repeats what it would do once per hour
 
 
@@ -120,6 +121,8 @@ def _pending(state: State, fact: AnyFact) -> dict[str, float]:
     pending = {key: until for key, until in state.pending.items() if fact.at <= until}
     if isinstance(fact, Ended):
         pending.pop(fact.action.key, None)
+        if fact.verdict.result in ("failed", "refused") and guards.changes(fact.action):
+            pending[fact.action.key] = fact.at + BREATH
     return pending
 
 
@@ -151,7 +154,7 @@ def _plan(
     said = {key: when for key, when in state.said.items() if at - when < SAID}
     pending = dict(state.pending)
     for action in arbiter.arrange(wishes, frozenset(pending)):
-        withheld = guards.check(action, state.view)
+        withheld = guards.check(action, state.view) or guards.mending(action, pending)
         if withheld is not None:
             held[action.key] = withheld.by
             if state.withheld.get(action.key) != withheld.by:

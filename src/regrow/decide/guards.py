@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from regrow.decide.supervise.hang import SICK_FOR
 from regrow.decide.view import View
@@ -24,6 +24,8 @@ from regrow.model.verdicts import Withheld
 
 LATE = 0.25  # seconds our own loop may be late before we distrust ourselves
 
+REPAIRS = ("doctor", "restore-config")
+
 Guard = Callable[[AnyAction, View], Withheld | None]
 
 
@@ -36,13 +38,13 @@ def changes(action: AnyAction) -> bool:
 
 def observed_only(action: AnyAction, view: View) -> Withheld | None:
     """Not ours to touch. A person may still restart or reload it through its own RPC."""
-    why = view.observed_only
+    why = view.bound(human=action.human)
     if not why or not changes(action):
         return None
     if action.human and isinstance(action, RestartInPlace | Reload):
         return None
-    if action.human and isinstance(action, Start) and view.owner != "healer":
-        return None  # a person may start what another supervisor left down
+    if action.human and isinstance(action, Start | RestoreConfig | Doctor) and view.owner != "healer":
+        return None  # a person may start what another supervisor left down, and mend the file
     return Withheld(action.key, "owner", why, reason=action.reason)
 
 
@@ -81,6 +83,18 @@ def ourselves_sick(action: AnyAction, view: View) -> Withheld | None:
         return None
     return Withheld(
         action.key, "host", "this host stalls our own work; nothing is ended until it is well", view.at + SICK_FOR
+    )
+
+
+def mending(action: AnyAction, pending: Collection[str]) -> Withheld | None:
+    """A repair of openclaw.json and a start never meet, whoever asked: one follows right after the other."""
+    if isinstance(action, Doctor) and "start" in pending:
+        return Withheld(action.key, "start", "a start is under way", reason=action.reason)
+    under_way = any(key.startswith(REPAIRS) for key in pending)
+    if not under_way or not isinstance(action, Start | RestartInPlace | Revive):
+        return None
+    return Withheld(
+        action.key, "repair", "openclaw.json is being repaired; it goes on right after", reason=action.reason
     )
 
 

@@ -25,11 +25,13 @@ class Signal(StrEnum):
 
 _P, _S = Phase, Signal
 
+DOWN = (_P.STOPPED, _P.BACKOFF, _P.QUARANTINE, _P.HELD, _P.FOREIGN)
+
 TABLE: dict[tuple[Phase, Signal], Phase] = {
     # where nothing runs, anything that keeps it down may follow anything else
     **{
         (phase, signal): target
-        for phase in (_P.STOPPED, _P.BACKOFF, _P.QUARANTINE, _P.HELD, _P.FOREIGN)
+        for phase in DOWN
         for signal, target in (
             (_S.FOUND, _P.STARTING),
             (_S.RESTED, _P.STOPPED),

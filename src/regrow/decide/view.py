@@ -40,6 +40,7 @@ class View(Struct, frozen=True, kw_only=True, omit_defaults=True):
         want: What a person wants, since when and by whom. It outlives regrow.
         owner: Who holds the state directory, as last seen; "" before the first look.
         adopted: We may act on it: we spawned it, or a person said `adopt`.
+        given: A person said `adopt`: the gateway is ours to act on, whichever process it is next.
         ready: This boot has been proven ready.
         link: `up`, `down`, or `blind`: it is there and will not talk to us.
         served: Digest of the configuration the running gateway booted with, if known.
@@ -61,6 +62,7 @@ class View(Struct, frozen=True, kw_only=True, omit_defaults=True):
     owner_detail: str = ""
     rivals: tuple[str, ...] = ()
     adopted: bool = False
+    given: bool = False
     process: Process | None = None
     port: int | None = None
     version: str = ""
@@ -99,9 +101,13 @@ class View(Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def may_stop(self) -> bool:
         """A stop is ours to give: nothing runs, or what runs is proven to be ours."""
-        if self.mode is Mode.ATTACH or self.owner == "healer":
+        if self.mode is Mode.ATTACH or self.owner in ("healer", "remote"):
             return False
         return self.process is None or self.adopted
+
+    def bound(self, *, human: bool) -> str:
+        """Why it may not be acted on, or "". Another supervisor beside us binds the healer, not a person."""
+        return "" if human and self.may_stop else self.observed_only
 
     @property
     def observed_only(self) -> str:
@@ -110,7 +116,7 @@ class View(Struct, frozen=True, kw_only=True, omit_defaults=True):
             return f"another regrow looks after it: {self.owner_detail}"
         if self.rivals:
             return f"another supervisor is at work: {', '.join(self.rivals)}"
-        if self.mode is Mode.ATTACH:
+        if self.mode is Mode.ATTACH or self.owner == "remote":
             return "it is attached: somebody else starts and stops it"
         if self.process is not None and not self.adopted:
             return "it ran before regrow met it; `regrow adopt` allows regrow to act"
@@ -136,13 +142,22 @@ def fold(v: View, fact: AnyFact) -> View:
         case Tick():
             return replace(v, lag=fact.lag)
         case HostSeen():
-            return replace(v, route=fact.route, pressed=fact.pressed)
+            return replace(
+                v,
+                route=v.route if fact.route is None else fact.route,
+                pressed=v.pressed if fact.pressed is None else fact.pressed,
+            )
+        case Asked(verb="stop" | "start" | "restart") if v.dry_run:
+            return v  # nothing is done, so nothing that outlives us changes
         case Asked(verb="stop") if v.may_stop:
-            return replace(v, want="stopped", want_since=v.at, want_by=fact.by)
+            return replace(v, want="stopped", want_since=v.at, want_by=fact.by, given=False)
         case Asked(verb="start" | "restart"):
-            return replace(v, want="running", want_since=v.at, want_by=fact.by) if v.want == "stopped" else v
+            return _wanted(v, fact)
         case Asked(verb="adopt") if v.owner != "healer":
-            return replace(v, adopted=True)
+            # who takes over what runs wants it to run; what was ours already may be on its way down
+            taken = v.process is not None and not v.adopted
+            v = replace(v, adopted=True, given=True)
+            return _wanted(v, fact) if taken else v
         case OwnerSeen():
             return _owner(v, fact)
         case ChildStarted():
@@ -170,21 +185,32 @@ def fold(v: View, fact: AnyFact) -> View:
             return _link(v, fact)
         case Intended():
             return replace(v, in_flight=fact.action)
-        case Ended():
+        case Ended() if v.in_flight is not None and v.in_flight.key == fact.action.key:
             return replace(v, in_flight=None)
         case _:
             return v
 
 
+def _wanted(v: View, fact: Asked) -> View:
+    return replace(v, want="running", want_since=v.at, want_by=fact.by) if v.want == "stopped" else v
+
+
 def _owner(v: View, fact: OwnerSeen) -> View:
+    served = v.mode is Mode.SERVICE and v.adopted  # its manager replaces the process of a service we act on
+    watched = v.mode is Mode.SERVICE and not v.adopted
+    mode = v.mode if fact.owner == "none" and v.mode is Mode.SERVICE else fact.mode
     v = replace(
-        v, owner=fact.owner, owner_at=v.at, owner_detail=fact.detail, mode=fact.mode, rivals=fact.rivals,
+        v, owner=fact.owner, owner_at=v.at, owner_detail=fact.detail, mode=mode, rivals=fact.rivals,
         port=fact.port if fact.port is not None else v.port,
     )  # fmt: skip
     if fact.owner == "none":
-        return replace(v, process=None, ready=False, link="down", adopted=True)
+        # a service that is down is still its manager's; anything else that is not there may be started by us
+        return replace(v, process=None, ready=False, link="down", adopted=v.adopted or not watched)
     if fact.process is not None and fact.owner != "listener":
-        return replace(v, process=fact.process, adopted=v.adopted or fact.owner == "ours")
+        if fact.process == v.process:
+            return replace(v, adopted=v.adopted or fact.owner == "ours")
+        ours = fact.owner == "ours" or v.given or (served and fact.owner == "unit")
+        return replace(v, process=fact.process, adopted=ours, ready=False, probe=None, boot_id="")
     return v
 
 
@@ -194,7 +220,7 @@ def _link(v: View, fact: LinkUp | LinkDown | LinkRefused | Heard) -> View:
             return replace(
                 v, link="up", link_since=v.at, heard_at=v.at, version=fact.version or v.version,
                 protocol=fact.protocol, methods=fact.methods, boot_id=fact.boot_id,
-                ready=v.ready and fact.boot_id == v.boot_id,
+                ready=v.ready and v.boot_id in ("", fact.boot_id),
             )  # fmt: skip
         case LinkDown():
             return replace(v, link="down", link_since=v.at)

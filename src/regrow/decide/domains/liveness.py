@@ -8,12 +8,13 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from regrow.decide.domains.base import Context, DomainConfig, Setting, Step, Symptom, domain
-from regrow.decide.lifecycle import Signal
+from regrow.decide.lifecycle import DOWN, Signal
 from regrow.decide.supervise.down import down
-from regrow.decide.supervise.ending import ending
+from regrow.decide.supervise.ending import ending, still_due
 from regrow.decide.supervise.noted import note
-from regrow.decide.supervise.state import Scene, Supervision, answer
-from regrow.decide.supervise.up import Up, up
+from regrow.decide.supervise.restarting import Up
+from regrow.decide.supervise.state import Folded, Scene, Supervision, answer
+from regrow.decide.supervise.up import up
 from regrow.model.facts import AnyFact
 
 
@@ -40,15 +41,18 @@ def step(s: Supervision, fact: AnyFact, cx: Context) -> Step:
             state=d.state, wishes=d.wishes, symptoms=d.symptoms, replies=(*noted.replies, *vanished, *d.replies),
             notes=noted.notes, signals=(Signal.GONE, d.signal),
         )  # fmt: skip
-    u = Up(state=s) if s.stopping is not None else up(s, scene)
+    held = still_due(s, s.stopping, scene) if s.stopping is not None else Folded(s)
+    u = Up(state=held.state) if held.state.stopping is not None else up(held.state, scene)
     wishes, symptoms, signals = u.wishes, u.symptoms, u.signals
     if u.state.stopping is not None:
         due, obstacles = ending(u.state, u.state.stopping, scene)
         wishes = (*wishes, *due)
         trouble = (Symptom("process", u.state.trouble),) if u.state.trouble else ()
         symptoms = tuple(obstacles) or trouble
+        # one that is to end from its first moment was never seen booting
+        signals = (*signals, Signal.FOUND) if cx.view.phase in DOWN else signals
         signals = (*signals, Signal.TOLD) if u.state.stopping.told_at is not None else signals
     return Step(
-        state=u.state, wishes=wishes, symptoms=symptoms, replies=(*noted.replies, *u.replies),
+        state=u.state, wishes=wishes, symptoms=symptoms, replies=(*noted.replies, *held.replies, *u.replies),
         notes=(*noted.notes, *u.notes), signals=signals,
     )  # fmt: skip

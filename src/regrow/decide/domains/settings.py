@@ -67,13 +67,25 @@ def step(s: Repairs, fact: AnyFact, cx: Context) -> Step:
             s = replace(s, restored=view.config.digest)
         case Intended(action=LookConfig()) if view.config is not None:
             s = replace(s, looked=(view.config.digest, cx.at))
-        case Ended(action=Doctor() | RestoreConfig()) if s.wanted is not None:
-            state = {"done": "done", "would": "done", "refused": "refused"}.get(fact.verdict.result, "failed")
-            replies = [Reply(s.wanted[1], state, fact.verdict.detail)]  # type: ignore[arg-type]
-            s = replace(s, wanted=None)
+        case Ended(action=Doctor() | RestoreConfig()):
+            s, replies = _ended(s, fact, view)
         case _:
             pass
-    return Step(state=s, wishes=tuple(_wishes(s, cx)), symptoms=tuple(_symptoms(cx)), replies=tuple(replies))
+    obstacle = _obstacle(s, view)
+    if s.wanted is not None and obstacle:
+        replies = [*replies, Reply(s.wanted[1], "refused", obstacle)]
+        s = replace(s, wanted=None)
+    return Step(state=s, wishes=tuple(_wishes(s, cx)), symptoms=tuple(_symptoms(s, cx)), replies=tuple(replies))
+
+
+def _ended(s: Repairs, fact: Ended, view: View) -> tuple[Repairs, list[Reply]]:
+    verdict, digest = fact.verdict, view.config.digest if view.config is not None else ""
+    if verdict.result in ("failed", "refused"):  # booked even if its intent could not be: nothing goes in a circle
+        s = replace(s, doctored=digest) if isinstance(fact.action, Doctor) else replace(s, restored=digest)
+    if s.wanted is None:
+        return s, []
+    state = {"done": "done", "would": "done", "refused": "refused"}.get(verdict.result, "failed")
+    return replace(s, wanted=None), [Reply(s.wanted[1], state, verdict.detail)]  # type: ignore[arg-type]
 
 
 def _asked(s: Repairs, fact: Asked, view: View) -> tuple[Repairs, list[Reply]]:
@@ -88,18 +100,26 @@ def _asked(s: Repairs, fact: Asked, view: View) -> tuple[Repairs, list[Reply]]:
             )  # fmt: skip
             return s, [Reply(fact.id, "refused", text)]
         return replace(s, wanted=("restore", fact.id, digest)), []
-    if view.process is not None:
-        return s, [Reply(fact.id, "refused", "the doctor rewrites files under a running gateway: `regrow stop` first")]
     return replace(s, wanted=("doctor", fact.id, "")), []
 
 
-def _symptoms(cx: Context) -> list[Symptom]:
+def _obstacle(s: Repairs, view: View) -> str:
+    """Why what a person wants cannot be done now, or ""."""
+    if view.owner == "healer":
+        return view.observed_only
+    if s.wanted is not None and s.wanted[0] == "doctor" and view.process is not None:
+        return "the doctor rewrites files under a running gateway: `regrow stop` first"
+    return ""
+
+
+def _symptoms(s: Repairs, cx: Context) -> list[Symptom]:
     view = cx.view
     if view.config is None or view.config_ok is not False:
         return []
     problems = "; ".join(view.config.problems[:3])
     serves = " (the running gateway still serves the earlier one)" if view.ready else ""
-    alone = cx.config.restore == "auto" and bool(candidate(view))
+    able = cx.config.mode == "auto" and cx.config.restore == "auto" and bool(candidate(view))
+    alone = able and s.restored != view.config.digest
     return [Symptom("config", f"openclaw.json is not valid: {problems}{serves}", human=not alone)]
 
 

@@ -29,6 +29,8 @@ def request(s: Supervision, fact: Asked, scene: Scene) -> Folded:
             text = f"{scene.view.observed_only}; end that one first"
             return Folded(s, answer((fact.id,), "refused", text))
         case "adopt":
+            if (scene.view.observed_only and scene.view.process is not None) or scene.view.owner == "remote":
+                return Folded(s, answer((fact.id,), "refused", f"not yet: {scene.view.observed_only}"))
             woke = replace(s, governor=woken(s.governor, scene.at), owner_stale=True)
             return Folded(woke, answer((fact.id,), "done", "regrow may act on this gateway from now on"))
         case _:
@@ -37,6 +39,9 @@ def request(s: Supervision, fact: Asked, scene: Scene) -> Folded:
 
 def _start(s: Supervision, fact: Asked, scene: Scene) -> Folded:
     view = scene.view
+    if view.dry_run and view.want == "stopped":
+        text = "dry run: nothing was done; it would end the stop and start it"
+        return Folded(s, answer((fact.id,), "done", text))
     if view.process is not None and s.stopping is None:
         if view.ready:
             return Folded(s, answer((fact.id,), "done", f"it runs already (pid {view.process.pid})"))
@@ -96,7 +101,9 @@ def _stop(s: Supervision, fact: Asked, scene: Scene) -> Folded:
     overtaken = answer(waiting(s), "failed", f"a stop by {fact.by} came in between")
     s = replace(s, start_requests=(), start_human=False, restart=None, reload=None, refused=False, trouble="")
     if view.process is None:
-        return Folded(s, (*overtaken, *answer((fact.id,), "done", "it is stopped and stays so until `regrow start`")))
+        text = "it is stopped and stays so until `regrow start`"
+        text = "dry run: nothing was done; it would stay stopped" if view.dry_run else text
+        return Folded(s, (*overtaken, *answer((fact.id,), "done", text)))
     stopping = Stopping(
         process=view.process, why="stop", budget=scene.policy.stop_budget, reason=f"stopped by {fact.by}",
         human=True, requests=(fact.id,),
@@ -124,9 +131,9 @@ def _restart(s: Supervision, fact: Asked, scene: Scene) -> Folded:
         restart = joined(s.restart, replace(wish, stage="ending"))
         queued = answer((fact.id,), "queued", "it is going down; it is started again right after")
         return Folded(replace(s, restart=replace(restart, stage="ending")), (*overtaken, *queued))
-    if s.restart is not None and s.restart.stage == "starting":
-        return Folded(replace(s, restart=joined(s.restart, wish)))
     restart = joined(s.restart, wish)
+    if s.restart is not None and s.boot is not None and s.restart.stage in ("in-place", "starting"):
+        restart = replace(restart, late=(*s.restart.late, fact.id))  # what boots now may have read the old settings
     text = "it is restarted as soon as the start under way has ended" if s.boot is not None else "it is restarted"
     return Folded(replace(s, restart=restart), answer((fact.id,), "queued", text, restart.due))
 
@@ -142,5 +149,7 @@ def _reload(s: Supervision, fact: Asked, scene: Scene) -> Folded:
     wish = joined(s.reload, _wish(fact, scene))
     if fact.delay > 0:  # debounced: each request starts the wait anew
         wish = replace(wish, due=scene.at + min(fact.delay, MOST_DELAY))
-    queued = () if s.boot is None else answer((fact.id,), "queued", "it is reloaded when its start has ended")
+    text = "it is reloaded" if s.boot is None else "it is reloaded when its start has ended"
+    at_once = s.boot is None and wish.due <= scene.at
+    queued = () if at_once else answer((fact.id,), "queued", text, wish.due)
     return Folded(replace(s, reload=wish), queued)

@@ -23,6 +23,7 @@ class Boot(Struct, frozen=True, kw_only=True, omit_defaults=True):
         pending: What it said it waits for.
         least: Seconds it may take at least.
         inner: It happens inside a process that already ran.
+        asleep: Seconds the host stood still meanwhile: they do not count.
     """
 
     began: float
@@ -32,6 +33,7 @@ class Boot(Struct, frozen=True, kw_only=True, omit_defaults=True):
     pending: str = ""
     least: float = 120.0
     inner: bool = False
+    asleep: float = 0.0
 
 
 def budget(took: tuple[float, ...], least: float, *, after_kill: bool) -> float:
@@ -63,7 +65,8 @@ def progressed(boot: Boot, at: float, *, cpu: float | None = None, pending: str 
 
 def overdue_at(boot: Boot) -> float:
     """When this boot counts as failed, if nothing more is heard."""
-    return min(max(boot.began + boot.least, boot.progress_at + PROGRESS_GRACE), boot.began + HARD_CAP)
+    quiet = max(boot.began + boot.least, boot.progress_at + PROGRESS_GRACE)
+    return min(quiet, boot.began + HARD_CAP) + boot.asleep
 
 
 def learned(took: tuple[float, ...], seconds: float) -> tuple[float, ...]:

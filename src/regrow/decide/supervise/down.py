@@ -12,6 +12,7 @@ from regrow.decide.supervise.state import Scene, Supervision, answer, waiting
 from regrow.model.actions import AnyAction, LookConfig, LookOwner, Start
 from regrow.model.gateway import Mode
 
+JUDGED_WITHIN = 150.0  # a judge who has not answered by then never will
 LOOK_AGAIN = 15.0  # while somebody else holds the place
 
 
@@ -33,14 +34,17 @@ def down(s: Supervision, scene: Scene) -> Down:
         looks = (LookOwner(reason="before anything is started"),) if at - s.owner_looked >= 1.0 else ()
         return Down(state=s, wishes=looks, symptoms=_trouble(s), signal=_resting(s, scene))
     if not wanted:
-        return Down(state=s)
-    if view.owner in ("listener", "healer", "remote"):
+        text = "regrow is ending" if view.want == "running" else "it is stopped"
+        return Down(state=_forgotten(s), replies=answer(waiting(s), "failed", text))
+    if view.owner in ("listener", "healer"):
         return _taken(s, scene)
     if view.config is None:
         return Down(state=s, symptoms=_trouble(s), signal=_resting(s, scene))
     human = s.start_human or (s.restart is not None and s.restart.human)
-    if not human and not scene.config.auto_start and s.restart is None and not s.trouble:
-        return Down(state=s)
+    if not human:
+        left = _left_alone(s, scene)
+        if left is not None:
+            return left
     judged = _judge(s, scene, human=human)
     if judged is not None:
         return judged
@@ -53,8 +57,32 @@ def down(s: Supervision, scene: Scene) -> Down:
     return Down(state=s, wishes=(wish,), symptoms=_trouble(s), signal=_resting(s, scene))
 
 
+def _forgotten(s: Supervision) -> Supervision:
+    return replace(s, start_requests=(), start_human=False, restart=None, reload=None)
+
+
+def _left_alone(s: Supervision, scene: Scene) -> Down | None:
+    """Why nothing is started unless a person asks for it; None if it is ours to start."""
+    view = scene.view
+    if not scene.config.auto_start and s.restart is None and not s.trouble:
+        return Down(state=s)
+    why = s.trouble or "it does not run"
+    if scene.config.mode != "auto":
+        text = (
+            f"{why}; its mode is {scene.config.mode}, so regrow only says that it would start it: `regrow start` does"
+        )
+        return Down(state=replace(s, restart=None), symptoms=(Symptom("process", text, human=True),))
+    if view.mode is Mode.SERVICE and not view.adopted:
+        # its manager may start it again, or a person stopped it there: neither is ours to decide
+        text = f"{why}; regrow only watched this service and leaves it to its manager: `regrow start` starts it"
+        looks = (LookOwner(reason="is it there again?"),) if scene.at - s.owner_looked >= LOOK_AGAIN else ()
+        symptoms = (Symptom("process", text, human=True),)
+        return Down(state=s, wishes=looks, symptoms=symptoms, signal=Signal.TAKEN)
+    return None
+
+
 def _resting(s: Supervision, scene: Scene) -> Signal:
-    if scene.view.want == "stopped":
+    if scene.view.want == "stopped" or s.quitting:
         return Signal.RESTED
     if s.governor.quarantined:
         return Signal.RARELY
@@ -72,8 +100,6 @@ def _trouble(s: Supervision) -> tuple[Symptom, ...]:
 def _taken(s: Supervision, scene: Scene) -> Down:
     view, at = scene.view, scene.at
     looks = (LookOwner(reason="is the place free again?"),) if at - s.owner_looked >= LOOK_AGAIN else ()
-    if view.mode is Mode.ATTACH:
-        return Down(state=s, wishes=looks, signal=Signal.TAKEN)
     words = {
         "listener": f"port {view.port} is taken by {view.owner_detail}, which is not this gateway; free it or set "
         "another `gateway.port`",
@@ -81,7 +107,7 @@ def _taken(s: Supervision, scene: Scene) -> Down:
     }
     evidence = words.get(view.owner, view.owner_detail)
     return Down(
-        state=replace(s, start_requests=(), start_human=False, restart=None, reload=None),
+        state=_forgotten(s),
         wishes=looks,
         symptoms=(Symptom("process", evidence, human=True),),
         replies=answer(waiting(s), "refused", evidence),
@@ -98,11 +124,12 @@ def _judge(s: Supervision, scene: Scene, *, human: bool) -> Down | None:
     looked = s.looked_config is not None and s.looked_config[0] == view.config.digest
     since = at - s.looked_config[1] if looked and s.looked_config is not None else None
     if s.refused and since is None:
-        return Down(state=s, wishes=(LookConfig(reason=s.trouble or "it refused to start"),), signal=_resting(s, scene))
+        looks = (LookConfig(reason=s.trouble or "it refused to start"),)
+        return Down(state=s, wishes=looks, symptoms=_trouble(s), signal=_resting(s, scene))
     if ok is None and since is None:
         looks = (LookConfig(reason="before a start"),)
         return Down(state=s, wishes=looks, symptoms=_trouble(s), signal=_resting(s, scene))
-    if s.judging:
+    if s.judging and since is not None and since < JUDGED_WITHIN:
         return Down(state=s, symptoms=_trouble(s), signal=_resting(s, scene))
     if ok is False and not forced:
         return _held(s, scene, since)
@@ -121,9 +148,7 @@ def _held(s: Supervision, scene: Scene, since: float | None) -> Down:
     looks = (LookConfig(reason="is it still invalid?"),) if since is not None and since >= HOURLY else ()
     text = f"{evidence}. Mend it, restore a proven copy (`regrow doctor`), or use --force"
     return Down(
-        state=replace(
-            s, start_requests=(), start_human=False, restart=None, reload=None, trouble=s.trouble or evidence
-        ),
+        state=replace(_forgotten(s), trouble=s.trouble or evidence),
         wishes=looks,
         symptoms=(Symptom("process", evidence, human=True),),
         replies=answer(waiting(s), "refused", text),

@@ -112,8 +112,7 @@ def judge(h: Hang, at: float, policy: Policy) -> Judgement:
     if h.state == "t" and h.misses:
         return Judgement.TRACED
     if h.stopped_first is not None and h.misses:
-        long_enough = h.stopped_last - h.stopped_first >= STOPPED_SPAN
-        return Judgement.STOPPED if long_enough else Judgement.SUSPECT
+        return Judgement.STOPPED if stopped(h) else Judgement.SUSPECT
     if h.misses == 0:
         return Judgement.FINE
     silence = at - h.first_miss
@@ -129,6 +128,11 @@ def judge(h: Hang, at: float, policy: Policy) -> Judgement:
     if h.verify_at is None or at - h.verify_at > VERIFY_GAP:
         return Judgement.VERIFY
     return Judgement.SUSPECT
+
+
+def stopped(h: Hang) -> bool:
+    """Two looks, some time apart, found it stopped."""
+    return h.stopped_first is not None and h.stopped_last - h.stopped_first >= STOPPED_SPAN
 
 
 def may_continue(h: Hang, at: float) -> bool:

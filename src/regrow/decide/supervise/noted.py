@@ -8,8 +8,10 @@ from regrow.decide.guards import LATE
 from regrow.decide.supervise import hang as hangs
 from regrow.decide.supervise import reconnect as dialling
 from regrow.decide.supervise.asked import request
-from regrow.decide.supervise.boots import Boot, budget, progressed
+from regrow.decide.supervise.beginning import begin_boot, slept
+from regrow.decide.supervise.boots import progressed
 from regrow.decide.supervise.ended import action_ended, action_intended, exited
+from regrow.decide.supervise.ending import stopped_again
 from regrow.decide.supervise.governor import decayed, woken
 from regrow.decide.supervise.restarts import Restart, joined
 from regrow.decide.supervise.state import Folded, Scene, Supervision
@@ -51,6 +53,9 @@ def note(s: Supervision, fact: AnyFact, before: View, scene: Scene) -> Folded:
         before: The View before the fact, to see edges.
         scene: The View with the fact, the settings, the time.
     """
+    gap = scene.at - before.at
+    if before.at and gap > SLEPT:  # a second passes between two ticks, unless everything stood still
+        s = slept(s, gap, scene.at)
     match fact:
         case Asked():
             return request(s, fact, scene)
@@ -108,21 +113,6 @@ def _around(
             return begin_boot(s, scene, inner=False) if found else s
 
 
-def begin_boot(s: Supervision, scene: Scene, *, inner: bool) -> Supervision:
-    """A boot begins: outside evidence of the life before is void."""
-    least = budget(
-        s.took if s.took_version == scene.view.installed else (), scene.config.start_budget, after_kill=s.killed
-    )
-    return replace(
-        s,
-        boot=Boot(began=scene.at, progress_at=scene.at, least=least, inner=inner),
-        hang=replace(hangs.Hang(), sick_until=s.hang.sick_until, continued=s.hang.continued),
-        deaf_since=None,
-        proved_at=None,
-        reconnect=dialling.spoken_to(s.reconnect, scene.at),
-    )
-
-
 def _process(
     s: Supervision,
     fact: ChildStarted | OutputSeen | ProcessSeen | Probed | Verified | RestartAnnounced,
@@ -132,6 +122,8 @@ def _process(
     match fact:
         case ChildStarted():
             s = begin_boot(s, scene, inner=False)
+            if view.want == "stopped" and not fact.adopted:  # a stop came while it was being started
+                s = replace(s, stopping=stopped_again(fact.process, scene))
             return replace(
                 s, start_human=False, start_force=False, refused=False, owner_stale=False, in_place=0,
                 killed=False, revived_at=None,
@@ -149,7 +141,8 @@ def _process(
             hang = hangs.verified(s.hang, fact.ok) if s.hang.verify_at is not None else s.hang
             return replace(s, hang=hang, proved_at=at if fact.ok else s.proved_at)
         case RestartAnnounced():
-            if fact.restarting and view.process is not None and s.stopping is None:
+            there = view.process is not None or view.owner == "remote"
+            if fact.restarting and there and s.stopping is None:
                 return replace(begin_boot(s, scene, inner=True), in_place=s.in_place + 1)
             return s
 
@@ -177,12 +170,10 @@ def _link(
     match fact:
         case LinkUp():
             s = replace(s, reconnect=dialling.connected(s.reconnect))
-            anew = before.boot_id not in ("", fact.boot_id) and s.boot is None
+            anew = s.boot is None and (before.boot_id not in ("", fact.boot_id) or _younger(s, fact))
             return replace(begin_boot(s, scene, inner=True), in_place=s.in_place + 1) if anew else s
         case LinkDown():
             s = replace(s, reconnect=dialling.lost(s.reconnect, at, policy))
-            if s.restart is not None and s.restart.stage == "in-place":
-                s = replace(s, restart=replace(s.restart, lost=True))
             if fact.code == SERVICE_RESTART and s.boot is None and s.stopping is None:
                 return replace(begin_boot(s, scene, inner=True), in_place=s.in_place + 1)
             return s
@@ -198,3 +189,9 @@ def _link(
                 reason=f"{fact.misses} heartbeats missed", asked_at=at, due=at, full=True, hung=True, since=at
             )
             return replace(s, restart=joined(s.restart, wish))
+
+
+def _younger(s: Supervision, fact: LinkUp) -> bool:
+    """Early versions give their boots no name; their age tells as much."""
+    since = s.governor.ready_since
+    return not fact.boot_id and fact.boot_age is not None and since is not None and fact.at - fact.boot_age > since

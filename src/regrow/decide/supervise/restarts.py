@@ -48,8 +48,7 @@ class Restart(Struct, frozen=True, kw_only=True, omit_defaults=True):
         full: Not in place: the process itself is to be replaced.
         hung: It will not listen: ten seconds after SIGTERM, then SIGKILL.
         stage, since: How far it is and since when.
-        old_boot: The boot id that must change.
-        lost: Its socket has closed since it was asked.
+        late: Those of `requests` who asked when the boot that fulfils the others had begun already.
         change: Announced when done.
     """
 
@@ -63,8 +62,7 @@ class Restart(Struct, frozen=True, kw_only=True, omit_defaults=True):
     hung: bool = False
     stage: Stage = "queued"
     since: float = 0.0
-    old_boot: str = ""
-    lost: bool = False
+    late: tuple[str, ...] = ()
     change: Change = Change()
 
 
