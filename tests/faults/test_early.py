@@ -33,7 +33,9 @@ async def test_an_early_gateway_lives_is_killed_restarted_by_its_signal_and_neve
         assert "inside its process" in replies[-1]["text"]
         third = await keeper.status()
         assert (third["pid"], third["gatewayReady"]) == (second["pid"], True)
-        assert third["bootId"] != second["bootId"]
+        assert third["connectedAt"] > second["connectedAt"]
+        log = (keeper.home / "state" / "default" / "logs" / "gateway.log").read_text()
+        assert "SIGUSR1" in log, log  # its own word that the signal was taken for what we meant
         assert keeper.acts() == ["start", "start", "restart-in-place"]
 
         # it will not let us in: we cannot see, which is no reason to touch it

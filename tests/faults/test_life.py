@@ -20,8 +20,7 @@ async def test_it_lives_is_killed_restarted_refused_stopped_and_started_again(te
         place = await keeper.ready()
         assert keeper.acts() == ["start"]
         status = await keeper.status()
-        assert status["status"] == "connected"
-        assert (status["lifecycleState"], status["phase"]) == ("running", "running")
+        assert (status["status"], status["lifecycleState"], status["phase"]) == ("connected", "running", "running")
         assert status["gatewayReady"] is True
         assert (status["mode"], status["owner"], status["port"]) == ("own", "ours", keeper.gateway.port)
         assert status["version"] == keeper.gateway.version

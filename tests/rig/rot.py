@@ -41,7 +41,9 @@ class Listener:
                 if body is None:
                     await asyncio.Event().wait()  # for ever
                 raw = json.dumps(body).encode()
-                writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(raw))
+                writer.write(
+                    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(raw)
+                )
                 writer.write(raw)
                 await writer.drain()
         writer.close()

@@ -24,6 +24,7 @@ from rig.machine import CURRENT, cache_root, one_boot, remember
 from rig.real import RealGateway
 
 PATIENCE = 100.0  # less than a test may take: it fails with what was seen, not at its limit
+PASSED = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TZ", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")
 
 
 class Told(NamedTuple):
@@ -70,15 +71,12 @@ class Tended:
         settings.touch(0o600)
         settings.write_text(
             f'[gateway]\nmode = "own"\nstate_dir = "{gateway.state_dir}"\nport = {gateway.port}\n'
-            f'token_file = "{token}"\nentry = "{gateway.installation.entry}"\nnode = "{gateway.installation.node.path}"\n'
+            f'token_file = "{token}"\n'
+            f'entry = "{gateway.installation.entry}"\nnode = "{gateway.installation.node.path}"\n'
             f'env = {{ HOME = "{gateway.home}", TMPDIR = "{gateway.root / "tmp"}" }}\n{section}\n'
         )
-        self.env = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TZ") if name in os.environ} | {
-            "HOME": str(gateway.home), "REGROW_HOME": str(home), "PYTHONWARNINGS": "error",
-        }  # fmt: skip
-        for name in ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"):
-            if name in os.environ:
-                self.env[name] = os.environ[name]
+        self.env = {name: os.environ[name] for name in PASSED if name in os.environ}
+        self.env |= {"HOME": str(gateway.home), "REGROW_HOME": str(home), "PYTHONWARNINGS": "error"}
 
     # ── its life ──
 
@@ -327,7 +325,9 @@ def tended(gateway_files: Callable[..., RealGateway], tmp_path: Path) -> Iterato
         limit: float = 112.0,
         **files: Any,
     ) -> AsyncIterator[Tended]:
-        keeper = Tended(gateway or gateway_files(version, **files), tmp_path / home, section, beside=gateway is not None)
+        keeper = Tended(
+            gateway or gateway_files(version, **files), tmp_path / home, section, beside=gateway is not None
+        )
         made.append(keeper)
         async with contextlib.AsyncExitStack() as stack:
             if gateway is None:  # else it was booted elsewhere, and whoever did that holds the lock as long as needed
