@@ -3,7 +3,7 @@
 from regrow.decide.domains.liveness import LivenessConfig
 from regrow.decide.domains.settings import SettingsConfig
 from regrow.decide.profiles import CLASSIC
-from regrow.model.facts import ChildExited, ConfigKept, OwnerSeen
+from regrow.model.facts import ChildExited, ConfigKept, OwnerSeen, Quitting
 from regrow.testing.story import VERSION, Fate, Story, setup
 
 
@@ -389,3 +389,23 @@ def test_a_gateway_that_hands_over_is_started_again_at_once_and_that_is_no_failu
         assert s.until(lambda count=count: len(s.starts) == count + 1) < 0.1
         s.until(lambda: s.ready)
     assert s.state.domains["liveness"].governor.level == 0
+
+
+def test_a_start_tells_who_asked_for_it_and_a_stop_who_wants_it():
+    s = Story().begin().run(20)
+    s.ask("stop", by="anna")
+    s.run(20)
+    [stopped] = [n.data for _, n in s.notes if n.type == "status" and n.data["phase"] == "stopped"]
+    assert (stopped["want"], stopped["wantBy"]) == ("stopped", "anna")
+    s.ask("start", by="ben", reason="new disk")
+    s.run(20)
+    reasons = [a.reason for _, a in s.plans if a.kind == "start"]
+    assert reasons == ["it does not run", "asked for by ben: new disk"]
+
+
+def test_what_ends_with_regrow_is_not_told_as_stopped_by_a_person():
+    s = Story().begin().run(20)
+    s.feed(Quitting(at=s.now))
+    s.run(20)
+    [stopped] = [n.data for _, n in s.notes if n.type == "status" and n.data["phase"] == "stopped"]
+    assert stopped["want"] == "running"

@@ -113,7 +113,9 @@ def step(state: State, fact: AnyFact, setup: Setup) -> Outcome:
         notes.extend(told)
     state = replace(state, domains=domains, episodes=episodes)
     if state.view.phase is not before.phase or state.view.ready != before.ready:
-        notes.append(Note("status", {"phase": str(state.view.phase), "ready": state.view.ready}))
+        view = state.view
+        status = {"phase": str(view.phase), "ready": view.ready, "want": view.want, "wantBy": view.want_by}
+        notes.append(Note("status", status))
     return _plan(state, wishes, replies, notes, changed)
 
 

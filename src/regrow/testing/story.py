@@ -152,10 +152,10 @@ class Story:
             call()
         return self.now - began
 
-    def ask(self, verb: str, **more: Any) -> str:
+    def ask(self, verb: str, *, by: str = "tester", **more: Any) -> str:
         """A person asks; the id of the request."""
         request = f"r{len(self.replies)}-{self._luck.randrange(10**6)}"
-        self.feed(Asked(at=self.now, id=request, verb=verb, by="tester", **more))  # type: ignore[arg-type]
+        self.feed(Asked(at=self.now, id=request, verb=verb, by=by, **more))  # type: ignore[arg-type]
         return request
 
     def die(self, code: int = -9, fingerprint: str = "") -> None:

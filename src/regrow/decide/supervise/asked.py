@@ -65,11 +65,15 @@ def _start(s: Supervision, fact: Asked, scene: Scene) -> Folded:
         return Folded(replace(s, stopping=stopping), (*overtaken, *queued))
     return Folded(
         replace(
-            s, governor=forgiven(s.governor), start_human=True, start_force=fact.force, refused=False,
-            start_requests=(*s.start_requests, fact.id), owner_stale=True,
+            s, governor=forgiven(s.governor), start_human=True, start_why=_why(fact), start_force=fact.force,
+            refused=False, start_requests=(*s.start_requests, fact.id), owner_stale=True,
         ),
         answer((fact.id,), "queued", f"it is being started{after}"),
     )  # fmt: skip
+
+
+def _why(fact: Asked) -> str:
+    return f"asked for by {fact.by}" + (f": {fact.reason}" if fact.reason else "")
 
 
 def _wish(fact: Asked, scene: Scene, *, full: bool = False, stage_ending: bool = False) -> Restart:

@@ -51,7 +51,8 @@ def down(s: Supervision, scene: Scene) -> Down:
     resumed = s.restart is not None and s.restart.stage == "starting"
     if not human and not resumed and at < s.governor.not_before:
         return Down(state=s, symptoms=_trouble(s), signal=_resting(s, scene))
-    reason = s.restart.reason if s.restart is not None else (s.trouble or "it is wanted and does not run")
+    asked = s.start_why if s.start_human else ""
+    reason = s.restart.reason if s.restart is not None else (asked or s.trouble or "it does not run")
     force = s.start_force or (s.restart is not None and s.restart.force)
     wish = Start(reason=reason, human=human, force=force, epoch=view.epoch + 1)
     return Down(state=s, wishes=(wish,), symptoms=_trouble(s), signal=_resting(s, scene))

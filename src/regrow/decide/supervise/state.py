@@ -26,6 +26,7 @@ class Supervision(Struct, frozen=True, kw_only=True, omit_defaults=True):
         reload_due: When a debounced reload is due, with those who asked in `reload`.
         start_requests: People who wait for the gateway to be ready.
         start_human: A person asked for the start that is due.
+        start_why: Who that was, and why.
         trouble: What went wrong since it was last ready, for people.
         refused: It would not start (78 and the like): owner and configuration are to be looked at first.
         looked_config: What the gateway's judge was last shown: (digest, time).
@@ -52,6 +53,7 @@ class Supervision(Struct, frozen=True, kw_only=True, omit_defaults=True):
     reload: Restart | None = None
     start_requests: tuple[str, ...] = ()
     start_human: bool = False
+    start_why: str = ""
     start_force: bool = False
     trouble: str = ""
     refused: bool = False
