@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from regrow.decide.engine import first_state, step
 from regrow.decide.guards import changes
 from regrow.decide.supervise.budget import KILL_GAP
-from regrow.model.facts import AnyFact, HostSeen, PackageSeen
+from regrow.model.facts import AnyFact, HostSeen, OwnerSeen, PackageSeen, Probed, Tick
 from regrow.testing.story import VERSION, Fate, Story, setup
 
 FINAL = ("done", "refused", "failed")
@@ -129,6 +129,27 @@ class Supervising(RuleBasedStateMachine):
     def the_package_changes(self, quiet):
         self.story.feed(PackageSeen(at=self.story.now, version=VERSION, stamp=str(self.story.now), quiet=quiet))
 
+    @rule(code=st.sampled_from([1006, 1012]))
+    def the_line_is_lost(self, code):
+        self.story._hang_up(code)
+
+    @rule(seconds=st.sampled_from([20.0, 4000.0]), told=st.booleans())
+    def the_host_sleeps(self, seconds, told):
+        s = self.story
+        s._queue = [(at + seconds, number, call) for at, number, call in s._queue]
+        s.now += seconds
+        s.feed(Tick(at=s.now, slept=seconds if told else 0.0))
+
+    @rule(owner=st.sampled_from(["healer", "ours"]), rivals=st.sampled_from([(), ("a watchdog",)]))
+    def whose_it_is_changes(self, owner, rivals):
+        s = self.story
+        if s.process is not None:
+            s.feed(OwnerSeen(at=s.now, owner=owner, process=s.process, port=1, detail=owner, rivals=rivals))
+
+    @rule()
+    def nothing_can_be_looked_at(self):
+        self.story.feed(Probed(at=self.story.now))
+
     @rule(route=st.sampled_from([True, False, None]))
     def the_network_changes(self, route):
         self.story.feed(HostSeen(at=self.story.now, route=route))
@@ -151,7 +172,8 @@ class Supervising(RuleBasedStateMachine):
         s.hung = s.stopped = s.busy = s.ignores_term = s.refuses_in_place = s.zombie_next = False
         s.listener = ""
         s.feed(PackageSeen(at=s.now, version=VERSION, stamp="end"))
-        s.feed(HostSeen(at=s.now, route=True))
+        s.feed(HostSeen(at=s.now, route=True, pressed=False))
+        s._see_owner()
         s.edit("c9", valid=True)
         if s.state.view.want == "running":
             s.until(lambda: s.ready, within=2400)
@@ -190,7 +212,7 @@ def test_a_hundred_thousand_random_steps_keep_the_laws():
         machine = Supervising()
         machine.begin(luck.randrange(2**16))
         for _ in range(60):
-            match luck.randrange(12):
+            match luck.randrange(17):
                 case 0:
                     machine.boots_will_go(luck.choice(FATES))
                 case 1:
@@ -210,6 +232,14 @@ def test_a_hundred_thousand_random_steps_keep_the_laws():
                     machine.an_effect_fails(luck.choice(["revive", "restart-in-place", "start"]), luck.random() < 0.3)
                 case 8:
                     machine.a_stranger_takes_the_port(luck.random() < 0.3)
+                case 9:
+                    machine.the_line_is_lost(luck.choice([1006, 1012]))
+                case 10:
+                    machine.the_host_sleeps(luck.choice([20.0, 4000.0]), luck.random() < 0.5)
+                case 11:
+                    machine.whose_it_is_changes(luck.choice(["healer", "ours"]), luck.choice([(), ("a watchdog",)]))
+                case 12:
+                    machine.nothing_can_be_looked_at()
                 case _:
                     machine.time_passes(luck.choice([0.5, 3.0, 12.0, 40.0, 130.0]))
             machine.reasons_are_sound()
