@@ -52,8 +52,9 @@ gates: ## What share of the code the last tests ran
 bench: venv-test ## Measure, beside what else is installed
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
-docs: venv-test ## Write the generated pages again
+docs: venv-test ## Write the generated pages and the picture again
 	$(BIN)/python tools/pages.py
+	$(BIN)/python tools/picture.py
 
 lock: venv-test ## Resolve the dependencies again
 	$(BIN)/python -m pip install --quiet 'uv>=0.13,<1'

@@ -1,7 +1,8 @@
-"""Writes the documentation pages that are made from the program: commands and configuration."""
+"""Writes the documentation that is made from the program: commands, configuration, the README's table."""
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -10,11 +11,12 @@ import click
 from regrow.cli import COMMANDS, cli
 from regrow.config import reference
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+ROOT = Path(__file__).resolve().parent.parent
+TABLE = re.compile(r"(?<=<!-- commands -->\n).*?(?=<!-- /commands -->)", re.DOTALL)
 
 
 INTRODUCTION = """`regrow run` tends one gateway. The other commands talk to it over a socket that only you can open,
-or read what it wrote. Every command has `--help`, and they complete in your shell: `regrow completion`.
+or read what it wrote. Every command has `--help`, and they complete in your shell: `regrow completion --help`.
 """
 
 SHARED = """## What they share
@@ -64,6 +66,12 @@ def commands() -> str:
     return "\n".join(parts)
 
 
+def readme() -> str:
+    """`README.md` as it is, with a current table of commands."""
+    rows = "".join(f"| [`{name}`](docs/commands.md#regrow-{name}) | {text} |\n" for name, text in COMMANDS.items())
+    return TABLE.sub(lambda _: f"| command | what it does |\n|---|---|\n{rows}", (ROOT / "README.md").read_text())
+
+
 def _walk() -> list[tuple[str, click.Command]]:
     root = cli
     context = click.Context(root, info_name="regrow")
@@ -86,18 +94,17 @@ def _walk() -> list[tuple[str, click.Command]]:
     return found
 
 
-PAGES = {"configuration.md": reference.page, "commands.md": commands}
+PAGES = {"docs/configuration.md": reference.page, "docs/commands.md": commands, "README.md": readme}
 
 
 def main() -> int:
     """Write those that changed."""
-    DOCS.mkdir(exist_ok=True)
     for name, page in PAGES.items():
         text = page()
-        file = DOCS / name
+        file = ROOT / name
         if not file.exists() or file.read_text() != text:
             file.write_text(text)
-            print(f"docs/{name} is written", file=sys.stderr)
+            print(f"{name} is written", file=sys.stderr)
     return 0
 
 

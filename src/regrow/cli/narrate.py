@@ -122,6 +122,10 @@ def _ready(data: Data) -> Line:
     return Line(f"{version}is ready{took}", "good")
 
 
+def _put_off(data: Data) -> Line:
+    return Line(f"it is started again in {span(data.get('retryAfterMs', 0) / 1000)}, as it failed before", "warn")
+
+
 def _exit(data: Data) -> Line:
     code = data.get("code")
     how = "its code is unknown" if code is None else (f"signal {-code}" if code < 0 else f"code {code}")
@@ -155,11 +159,13 @@ def _reloaded(data: Data) -> Line:
     return Line(f"the configuration was read again: {', '.join(changed)}{waits}", "warn" if later else "")
 
 
-_QUIET = frozenset({"reply", "channel:status"})
+# episodes and actions say the same with their reasons
+_QUIET = frozenset({"reply", "channel:status", "error", "gateway:reconnect", "gateway:restarted"})
 _TELLERS: dict[str, Callable[[Data], Line | None]] = {
     "status": _status,
     "gateway:ready": _ready,
     "gateway:output": _output,
+    "gateway:restart-suppressed": _put_off,
     "exit": _exit,
     "runtime:changed": _changed,
     "withheld": _withheld,
@@ -172,7 +178,6 @@ _TELLERS: dict[str, Callable[[Data], Line | None]] = {
     "journal:moved-aside": lambda data: Line(str(data.get("message", "")), "bad"),
     "journal:refused": lambda data: Line(f"{data.get('count', 'some')} {data.get('message', '')}", "bad"),
     "trouble": lambda data: Line(f"trouble: {data.get('what', '')}", "bad"),
-    "error": lambda data: Line(f"error: {data.get('message') or data.get('what') or data.get('error', '')}", "bad"),
     "regrow:started": lambda data: Line(f"regrow {data.get('version', '')} is at work (pid {data.get('pid')})"),
     "regrow:stopped": lambda _data: Line("regrow has ended"),
     "regrow:leaving": lambda data: Line(str(data.get("why", "")), "warn"),

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from regrow.cli import words
 from regrow.cli.asking import refused
 from regrow.cli.narrate import Line, printed, tell
 from regrow.cli.place import Place, placed
 from regrow.cli.status import health, lines
-from regrow.cli import words
 from regrow.serve.client import NoAnswer, NotRunning, one
 
 if TYPE_CHECKING:
