@@ -240,7 +240,10 @@ class Daemon:
             post, clock, view, self._url, self.policy, lambda: self.world.child, line=self.line, dial=self._client
         )
         self.settings = Settings(post, clock, self.place.config_path, self.line, self.cli)
-        self.package = Package(post, clock, self._entry, settled=self.policy.update_settled)
+        found = self.world.known_installation
+        # what we install ourselves is put in place whole; any other tree may still be being written
+        settled = 0.0 if found is not None and found.managed else self.policy.update_settled
+        self.package = Package(post, clock, self._entry, settled=settled)
 
     def _parts(self) -> Sequence[tuple[str, Any]]:
         post, clock = self.mind.post, self.clock
