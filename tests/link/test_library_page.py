@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,3 +55,36 @@ def test_every_public_name_is_on_the_page() -> None:
         name for name in vars(testing.FakeGateway) if not name.startswith("_") and name not in ("url", "http_url")
     ]
     assert {name for name in doings if name not in PAGE} == set()
+
+
+def test_the_story_ends_as_it_is_told() -> None:
+    [story] = [block for block in BLOCKS if "import Fate, Story" in block]
+    space: dict[str, Any] = {}
+    exec(story, space)
+    table = PAGE.partition("## Trouble told as a story")[2]
+    named = set(re.findall(r"story\.(\w+)", table))
+    assert [name for name in sorted(named) if not hasattr(space["story"], name)] == []
+
+
+async def test_the_keeper_in_a_program_keeps_and_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    [program] = [block for block in BLOCKS if "import Daemon" in block]
+    monkeypatch.chdir(tmp_path)
+    async with FakeGateway() as gateway:
+        settings = f'[gateway]\nurl = "{gateway.url}"\ntoken = "{gateway.token}"\n[regrow]\nstate_dir = "state"\n'
+        Path("regrow.toml").write_text(settings)
+        Path("regrow.toml").chmod(0o600)
+        told: list[str] = []
+        ready = asyncio.Event()
+
+        def hear(type_: str, _data: object) -> None:
+            told.append(type_)
+            if type_ == "gateway:ready":
+                ready.set()
+
+        space: dict[str, Any] = {"ready": ready, "hear": hear}
+        program = program.replace("asyncio.sleep(3600)", "ready.wait()").replace(
+            "print(type_, data)", "hear(type_, data)"
+        )
+        exec(program, space)
+        assert await space["main"]() == 0
+    assert {"regrow:started", "gateway:ready"} <= set(told)
