@@ -141,6 +141,7 @@ def test_the_newest_managed_version_is_taken_and_half_ones_are_not(tmp_path: Pat
     assert list(installed(into)) == ["2026.10.1", "2026.9.6", "2026.4.29"]
     found = find_openclaw(into=into)
     assert (found.version, found.managed) == ("2026.10.1", True)
+    assert find_openclaw(found.entry, into=into).managed, "naming it does not make it somebody else's"
 
 
 def test_one_that_cannot_run_gives_way_to_one_that_can(tmp_path: Path) -> None:

@@ -97,14 +97,14 @@ def find_openclaw(configured: str | None = None, node: str | None = None, into: 
     Raises:
         Fatal: There is none that could run; the message names each one found and why it cannot.
     """
+    managed = into or paths.openclaw_dir()
     if configured:
         entry = resolve_entry(Path(configured).expanduser())
         if entry is None:
             raise Fatal(
                 f"[gateway] entry: {configured} is not an OpenClaw package or its program; correct it, or remove it"
             )
-        return installation(entry, node)
-    managed = into or paths.openclaw_dir()
+        return installation(entry, node, managed=managed in entry.parents)
     problems: list[str] = []
     for candidate in _entries(managed):
         try:
