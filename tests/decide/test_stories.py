@@ -409,3 +409,15 @@ def test_what_ends_with_regrow_is_not_told_as_stopped_by_a_person():
     s.run(20)
     [stopped] = [n.data for _, n in s.notes if n.type == "status" and n.data["phase"] == "stopped"]
     assert stopped["want"] == "running"
+
+
+def test_a_taken_port_stays_one_trouble_while_a_person_asks_for_a_start():
+    s = Story()
+    s.listener = "another program"
+    s.begin().run(30)
+    request = s.ask("start")
+    s.run(30)
+    assert [r.state for _, r in s.replies if r.request == request] == ["queued", "refused"]
+    told = [n.type for _, n in s.notes if n.type.startswith("episode:")]
+    assert told == ["episode:opened"]
+    assert s.state.view.phase == "foreign"

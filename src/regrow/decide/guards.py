@@ -65,7 +65,7 @@ def updating(action: AnyAction, view: View) -> Withheld | None:
     """The package is being replaced: wait until the tree is quiet."""
     if action.human or not view.updating or not isinstance(action, Start | RestartInPlace | Terminate | Revive):
         return None
-    return Withheld(action.key, "update", "OpenClaw is being updated; it goes on when its files are quiet")
+    return Withheld(action.key, "update", "OpenClaw's files are changing (an update?); it goes on when they are quiet")
 
 
 def offline(action: AnyAction, view: View) -> Withheld | None:

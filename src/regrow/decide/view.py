@@ -222,9 +222,9 @@ def _link(v: View, fact: LinkUp | LinkDown | LinkRefused | Heard) -> View:
                 protocol=fact.protocol, methods=fact.methods, boot_id=fact.boot_id,
                 ready=v.ready and v.boot_id in ("", fact.boot_id),
             )  # fmt: skip
-        case LinkDown():
-            return replace(v, link="down", link_since=v.at)
-        case LinkRefused():
-            return replace(v, link="blind" if fact.blind else "down", link_since=v.at)
-        case Heard():
+        case LinkDown() | LinkRefused():
+            link: Literal["down", "blind"] = "blind" if isinstance(fact, LinkRefused) and fact.blind else "down"
+            # one more refusal is no news: since when it has been so is what counts
+            return replace(v, link=link, link_since=v.link_since if v.link == link else v.at)
+        case _:
             return replace(v, heard_at=v.at)

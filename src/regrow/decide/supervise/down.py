@@ -32,6 +32,9 @@ def down(s: Supervision, scene: Scene) -> Down:
     wanted = view.want == "running" and not s.quitting
     if view.owner == "" or (s.owner_stale and wanted):
         looks = (LookOwner(reason="before anything is started"),) if at - s.owner_looked >= 1.0 else ()
+        if view.owner in ("listener", "healer"):  # until the look says otherwise
+            known = _taken(s, scene)
+            return Down(state=s, wishes=looks, symptoms=known.symptoms, signal=known.signal)
         return Down(state=s, wishes=looks, symptoms=_trouble(s), signal=_resting(s, scene))
     if not wanted:
         text = "regrow is ending" if view.want == "running" else "it is stopped"

@@ -103,7 +103,7 @@ def _around(
             return s
         case Quitting():
             return replace(s, quitting=True, leave_running=fact.leave_running)
-        case OwnerSeen():
+        case _:
             s = replace(s, owner_stale=False)
             if fact.owner == "none" and before.owner in ("listener", "healer"):
                 return replace(s, governor=woken(s.governor, at), refused=False)
@@ -140,7 +140,7 @@ def _process(
         case Verified():
             hang = hangs.verified(s.hang, fact.ok) if s.hang.verify_at is not None else s.hang
             return replace(s, hang=hang, proved_at=at if fact.ok else s.proved_at)
-        case RestartAnnounced():
+        case _:
             there = view.process is not None or view.owner == "remote"
             if fact.restarting and there and s.stopping is None:
                 return replace(begin_boot(s, scene, inner=True), in_place=s.in_place + 1)
@@ -182,7 +182,7 @@ def _link(
                 s,
                 reconnect=dialling.refused(s.reconnect, at, policy, blind=fact.blind, retry_after=fact.retry_after),
             )
-        case PongMissed():
+        case _:
             if not policy.misses_restart or fact.misses < policy.max_misses or s.restart is not None:
                 return s
             wish = Restart(

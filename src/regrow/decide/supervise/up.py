@@ -58,24 +58,20 @@ def _booting(s: Supervision, boot: boots.Boot, scene: Scene) -> Up:
         return replace(let_continue(s, scene), signals=(Signal.FOUND,))
     symptoms = troubled(s)
     if scene.at >= boots.overdue_at(boot):
-        failed = _failed(boot, scene)
-        if failed:
+        if _failed(boot, scene):
             reason = f"it is not ready after {scene.at - boot.began:.0f} s and shows no sign of progress"
             return end(s, scene, why="overdue", budget=scene.policy.hung_budget, reason=reason, dead=True)
-        if failed is None:
-            text = "it takes longer than a boot may, and whether it is ready cannot be seen; it is left alone"
-            symptoms = (Symptom("process", text, human=True),)
+        text = "it takes longer than a boot may, and whether it is ready cannot be seen; it is left alone"
+        symptoms = (Symptom("process", text, human=True),)
     return Up(state=s, wishes=(*_dial(s, scene), *_ask_old(s, scene)), symptoms=symptoms, signals=(Signal.FOUND,))
 
 
-def _failed(boot: boots.Boot, scene: Scene) -> bool | None:
-    """Whether a boot that takes too long has failed, by its own word or silence; None: nobody can say."""
+def _failed(boot: boots.Boot, scene: Scene) -> bool:
+    """Whether a boot that takes too long has failed, by its own word or silence. What nobody can say is no failure."""
     probe = scene.view.probe
     if probe is None or probe.at < boot.began or scene.at - probe.at > STALE:
-        return None
-    if probe.tcp is False or probe.live is False:
-        return True
-    return None if probe.started is None else not probe.started
+        return False
+    return probe.tcp is False or probe.live is False or probe.started is False
 
 
 def _attend(s: Supervision, scene: Scene) -> Up:
