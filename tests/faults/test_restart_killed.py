@@ -28,11 +28,12 @@ async def test_one_gateway_remains_when_the_keeper_dies_in_a_restart(step: str, 
         await keeper.ready(place)
         after = await keeper.status()
         assert [process.pid for process in keeper.gateways()] == [after["pid"]]
-        assert after["pid"] != before["pid"]
+        lives_on = after["pid"] == before["pid"]  # the signal had not been sent yet: then nothing was done
+        assert not lives_on or step == "after the intent"
         assert (after["gatewayReady"], after["want"], after["observeOnly"]) == (True, "running", None)
         # what was begun and whose end nobody wrote down is shown, and not begun again because of that
         left = {told.data["action"]["action"] for told in keeper.told[place:] if told.type == "intent:open"}
         assert left <= {data["action"]}
-        assert keeper.acts(place) == ([] if data["action"] == "start" else ["start"])
+        assert keeper.acts(place) == ([] if lives_on or data["action"] == "start" else ["start"])
         assert await keeper.quit() == 0
         assert keeper.gateways(family=True) == []
