@@ -278,7 +278,7 @@ async def test_check_lists_everything_at_once(shell: Shell) -> None:
     (gateway / "openclaw.json").chmod(0o644)
     ran = await shell("check", PATH="/usr/bin:/bin")
     assert ran.code == 78
-    for words in ("OpenClaw is not installed", "is not JSON5", "others can read", "MB left", "none is running yet"):
+    for words in ("OpenClaw is not installed", "ends too early: line 1", "others can read", "MB left", "none is running yet"):
         assert words in ran.out, ran
     as_json = (await shell("check", "--json", PATH="/usr/bin:/bin")).json
     assert as_json["ok"] is False

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from regrow.cli.check import Findings
-from regrow.cli.ground import USUAL_PORT, Wall, settings_for, settings_of, world_of
+from regrow.cli.ground import USUAL_PORT, Wall, settings_for, unreadable, world_of
 from regrow.cli.place import Place
 from regrow.config.load import Loaded
 from regrow.daemon.place import Place as Premises
@@ -71,8 +71,8 @@ async def _openclaw(loaded: Loaded, premises: Premises, found: Findings) -> None
         whose = "installed by regrow" if installation.managed else "found on this machine"
         found.add("ok", "openclaw", f"{installation.version}, {whose} ({installation.root})")
         found.add("ok", "node", f"{installation.node.version} ({installation.node.path})")
-    settings, problem_text = settings_of(world.config_path)
-    if settings is None:
+    problem_text = unreadable(world.config_path)
+    if problem_text:
         found.add("problem", "openclaw.json", problem_text)
     elif installation is None:
         found.add("note", "openclaw.json", f"{world.config_path} is JSON5; without an OpenClaw nobody can say more")

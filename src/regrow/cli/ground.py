@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from regrow.act.world import World
@@ -16,22 +16,19 @@ if TYPE_CHECKING:
 USUAL_PORT = 18789  # the gateway's own default
 
 
-def settings_of(config: Path) -> tuple[dict[str, Any] | None, str]:
-    """What openclaw.json says, or why it cannot be read."""
-    import pyjson5
+def unreadable(config: Path) -> str:
+    """Why openclaw.json cannot be read as settings, with the next step; "" if it can."""
+    from regrow.observe.file import read_config
 
-    try:
-        said = pyjson5.decode(config.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        return None, f"there is no {config}; run `openclaw onboard`, or try `regrow run --sandbox`"
-    except OSError as error:
-        return None, f"{config} cannot be read: {error.strerror or error}"
-    except (ValueError, RecursionError, pyjson5.Json5Exception) as error:
-        reason = str(error.args[0] if error.args else error)
-        return None, f"{config} is not JSON5: {reason}; `regrow doctor` shows copies that worked"
-    if not isinstance(said, dict):
-        return None, f"{config} holds no settings but {type(said).__name__}; `regrow doctor` shows copies that worked"
-    return said, ""
+    seen = read_config(config)
+    if seen.missing:
+        return f"there is no {config}; run `openclaw onboard`, or try `regrow run --sandbox`"
+    if not seen.problems:
+        return ""
+    problem = seen.problems[0]
+    if not problem.startswith("it "):
+        return problem  # it names the file already
+    return f"{config} {problem.removeprefix('it ')}; `regrow doctor` shows copies that worked"
 
 
 def has_sandbox(keeper: Keeper) -> bool:
