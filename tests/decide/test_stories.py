@@ -421,3 +421,24 @@ def test_a_taken_port_stays_one_trouble_while_a_person_asks_for_a_start():
     told = [n.type for _, n in s.notes if n.type.startswith("episode:")]
     assert told == ["episode:opened"]
     assert s.state.view.phase == "foreign"
+
+
+def test_a_held_gateway_stays_held_while_a_person_asks_in_vain():
+    s = Story()
+    s.config_valid = False
+    s.begin().run(30)
+    assert s.state.view.phase == "held"
+    before = len(s.notes)
+    request = s.ask("start")
+    s.run(30)
+    assert [r.state for _, r in s.replies if r.request == request] == ["queued", "refused"]
+    assert [n.data for _, n in s.notes[before:] if n.type == "status"] == []
+
+
+def test_what_is_wrong_is_not_told_as_over_because_regrow_ends():
+    s = Story()
+    s.listener = "another program"
+    s.begin().run(30)
+    s.feed(Quitting(at=s.now))
+    s.run(5)
+    assert [n.type for _, n in s.notes if n.type.startswith("episode:")] == ["episode:opened"]

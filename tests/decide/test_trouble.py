@@ -397,6 +397,20 @@ def test_a_process_replaced_while_it_was_to_stop_is_stopped_if_it_is_ours():
         assert s.state.view.phase != "stopping"
 
 
+def test_a_process_replaced_while_it_was_to_be_restarted_is_the_restart():
+    s = serving()
+    s.drain = 50.0
+    request = s.ask("restart", subject="full")
+    s.run(2)
+    s.pids += 1
+    s.process = Process(pid=s.pids, started=s.pids)
+    s.life += 1
+    s.feed(OwnerSeen(at=s.now, owner="ours", process=s.process, port=1))
+    s.run(100)
+    assert answers(s, request) == ["queued", "done"]
+    assert len(s.starts) == 1
+
+
 def test_a_gateway_that_appears_after_a_stop_because_its_start_was_under_way_is_stopped():
     s = serving()
     s.ask("stop")

@@ -10,9 +10,10 @@ from regrow.decide.lifecycle import Signal
 from regrow.decide.supervise.governor import HOURLY
 from regrow.decide.supervise.state import Scene, Supervision, answer, waiting
 from regrow.model.actions import AnyAction, LookConfig, LookOwner, Start
-from regrow.model.gateway import Mode
+from regrow.model.gateway import Mode, Phase
 
 JUDGED_WITHIN = 150.0  # a judge who has not answered by then never will
+HOLDERS = ("listener", "healer")  # who holds the place for good, as far as we know
 LOOK_AGAIN = 15.0  # while somebody else holds the place
 
 
@@ -32,14 +33,17 @@ def down(s: Supervision, scene: Scene) -> Down:
     wanted = view.want == "running" and not s.quitting
     if view.owner == "" or (s.owner_stale and wanted):
         looks = (LookOwner(reason="before anything is started"),) if at - s.owner_looked >= 1.0 else ()
-        if view.owner in ("listener", "healer"):  # until the look says otherwise
+        if view.owner in HOLDERS:  # until the look says otherwise
             known = _taken(s, scene)
             return Down(state=s, wishes=looks, symptoms=known.symptoms, signal=known.signal)
         return Down(state=s, wishes=looks, symptoms=_trouble(s), signal=_resting(s, scene))
-    if not wanted:
-        text = "regrow is ending" if view.want == "running" else "it is stopped"
-        return Down(state=_forgotten(s), replies=answer(waiting(s), "failed", text))
-    if view.owner in ("listener", "healer"):
+    if view.want == "stopped":
+        return Down(state=_forgotten(s), replies=answer(waiting(s), "failed", "it is stopped"))
+    if s.quitting:  # what is wrong goes on being wrong without us
+        known = _taken(s, scene) if view.owner in HOLDERS else Down(state=_forgotten(s), symptoms=_trouble(s))
+        replies = answer(waiting(s), "failed", "regrow is ending")
+        return Down(state=known.state, symptoms=known.symptoms, replies=replies, signal=known.signal)
+    if view.owner in HOLDERS:
         return _taken(s, scene)
     if view.config is None:
         return Down(state=s, symptoms=_trouble(s), signal=_resting(s, scene))
@@ -88,6 +92,8 @@ def _left_alone(s: Supervision, scene: Scene) -> Down | None:
 def _resting(s: Supervision, scene: Scene) -> Signal:
     if scene.view.want == "stopped" or s.quitting:
         return Signal.RESTED
+    if scene.view.phase is Phase.HELD and scene.view.config_ok is False:
+        return Signal.BLOCKED
     if s.governor.quarantined:
         return Signal.RARELY
     return Signal.WAIT if s.trouble or s.restart is not None else Signal.RESTED

@@ -139,7 +139,7 @@ def action_intended(s: Supervision, fact: Intended, scene: Scene) -> Supervision
             governor = booked(s.governor, at, action.reason, human=action.human)
             return replace(s, restart=restart, governor=governor)
         case Continue():
-            return replace(s, hang=replace(s.hang, continued=(*s.hang.continued, at)[-10:], stopped_first=None))
+            return replace(s, hang=hangs.let_go(s.hang, at))
         case Revive():
             return replace(s if s.boot is not None else begin_boot(s, scene, inner=True), revived_at=at)
         case Verify():

@@ -101,6 +101,13 @@ def sickened(h: Hang, at: float) -> Hang:
     return replace(answered(h), stopped_first=None, sick_until=at + SICK_FOR)
 
 
+def let_go(h: Hang, at: float) -> Hang:
+    """It is being continued: its silence counts from here, its answer is still awaited."""
+    return replace(
+        h, continued=(*h.continued, at)[-10:], stopped_first=None, first_miss=at, verify_at=None, refuted=False
+    )
+
+
 def judge(h: Hang, at: float, policy: Policy) -> Judgement:
     """What can be said now.
 
@@ -111,7 +118,7 @@ def judge(h: Hang, at: float, policy: Policy) -> Judgement:
     """
     if h.state == "t" and h.misses:
         return Judgement.TRACED
-    if h.stopped_first is not None and h.misses:
+    if h.state == "T" and h.misses:  # silence proves nothing against a process that is not let run
         return Judgement.STOPPED if stopped(h) else Judgement.SUSPECT
     if h.misses == 0:
         return Judgement.FINE

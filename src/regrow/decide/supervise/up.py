@@ -190,7 +190,7 @@ def _serving(s: Supervision, scene: Scene) -> Up:
             return Up(state=s, wishes=(Verify(reason=f"{s.hang.misses} probes without an answer"),))
         case Judgement.HUNG:
             return hung(s, scene)
-        case Judgement.FINE | Judgement.SUSPECT:
+        case _:
             s = recovered(s, scene)
     wishes = [*_dial(s, scene), *_silent(s, scene)]
     grown = go_on(s, scene)
