@@ -34,7 +34,7 @@ _PHASES = {
     "running": Line("running", "good"),
     "reconnecting": Line("the connection to the gateway is gone; dialling again", "warn"),
     "stopping": Line("the gateway finishes what it is at, then it ends"),
-    "backoff": Line("the gateway ended by itself; it is started again shortly", "warn"),
+    "backoff": Line("the gateway does not run; it is started again shortly", "warn"),
     "quarantine": Line(
         "the gateway keeps failing to start; it is tried rarely from now on: `regrow logs` tells why", "bad"
     ),
