@@ -14,6 +14,10 @@ import pytest
 
 from regrow.cli import cli
 from regrow.config.load import load
+from regrow.decide.domains.liveness import LivenessConfig
+from regrow.decide.profiles import DEFAULT
+from regrow.decide.supervise import ailing, boots, governor, hang
+from regrow.decide.supervise.budget import KILL_GAP, KILLS_PER_HOUR
 from regrow.model.verdicts import Result
 
 ROOT = Path(__file__).parent.parent
@@ -189,3 +193,37 @@ def test_every_message_that_is_quoted_exists() -> None:
     assert len(quoted) > 20
     parts = [part.strip() for message in quoted for part in message.split("…")]
     assert [part for part in parts if part not in texts()] == []
+
+
+def test_the_figures_are_those_of_the_program() -> None:
+    p = DEFAULT
+    page = " ".join((DOCS / "how-it-decides.md").read_text().split())
+    for phrase in (
+        f"within {numbers(p.probe_within)} seconds",
+        f"A boot may take {LivenessConfig().start_budget:.0f} s",
+        f"extends that by {boots.PROGRESS_GRACE:.0f} s, up to {boots.HARD_CAP:.0f} s",
+        f"After a SIGKILL it is {boots.AFTER_KILL:.0f} s at least",
+        f"The probe looks every {p.probe_every:.0f} s",
+        f"two looks {hang.STOPPED_SPAN:.0f} s apart",
+        f"{numbers(p.misses_suspect)} probes without an answer over {p.suspect_span:.0f} s",
+        f"that fails too, it is hung | after {hang.IDLE_SILENCE:.0f} s",
+        f"then asked | after {hang.BUSY_SILENCE:.0f} s",
+        f"ended {ailing.AFTER_REVIVE:.0f} s later if that did not help | after {ailing.DEAF:.0f} s",
+        f"within {hang.SICK_FOR:.0f} s after our own host",
+        f"{p.stop_budget:.0f} s when planned, {ailing.DEAF_BUDGET:.0f} s when nobody listens",
+        f"{p.hung_budget:.0f} s when proven hung",
+        f"once per {KILL_GAP / 60:.0f} minutes and {('', 'once', 'twice')[KILLS_PER_HOUR]} per hour",
+        f"until {p.update_settled:.0f} s without a change",
+        f"{p.restart_gap} s between two automatic starts",
+        f"more than {governor.BOOT_FAILURES} deaths before ready within {governor.BOOT_WINDOW / 60:.0f} minutes",
+        f"the same crash {numbers(governor.SAME_CAUSE)} times",
+        f"one try every {governor.FASTEST:.0f} to {governor.SLOWEST:.0f} s",
+        f"{governor.SHARE:.0%} of a core".replace("%", " %"),
+        f"the pause doubles up to {p.reconnect_cap:.0f} s",
+        f"tried every {p.reconnect_slow / 2:.0f} to {p.reconnect_slow:.0f} s",
+    ):
+        assert phrase in page, phrase
+
+
+def numbers(value: float) -> str:
+    return ("none", "one", "two", "three", "four", "five")[int(value)]
