@@ -13,10 +13,16 @@ from regrow.decide.domains.settings import Repairs
 from regrow.decide.engine import State
 from regrow.decide.supervise.governor import Governor
 from regrow.decide.supervise.state import Supervision
+from regrow.model.gateway import Mode
 
 
 class Memory(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The part of the state that must not be lost with us."""
+    """The part of the state that must not be lost with us.
+
+    Attributes:
+        given: A person handed the gateway over: it stays so when host, service manager or they themselves start a
+            new process of it while we are away.
+    """
 
     governor: Governor = Governor()
     kills: tuple[float, ...] = ()
@@ -24,15 +30,20 @@ class Memory(Struct, frozen=True, kw_only=True, omit_defaults=True):
     took: tuple[float, ...] = ()
     took_version: str = ""
     in_place: int = 0
+    given: bool = False
     repairs: Repairs = Repairs()
 
 
 def memory_of(state: State) -> Memory:
     """What is to be written down."""
     s: Supervision = state.domains["liveness"]
+    view = state.view
+    # a service is ours to act on until a person stops it, whoever starts its processes
+    given = view.given or (view.mode is Mode.SERVICE and view.adopted)
     return Memory(
         governor=s.governor, kills=s.kills, killed=s.killed, took=s.took, took_version=s.took_version,
-        in_place=s.in_place, repairs=replace(state.domains["settings"], wanted=None, looked=("", 0.0)),
+        in_place=s.in_place, given=given and view.want == "running",
+        repairs=replace(state.domains["settings"], wanted=None, looked=("", 0.0)),
     )  # fmt: skip
 
 
@@ -69,4 +80,4 @@ def recalled(state: State, path: Path, now: float) -> tuple[State, str]:
         took=memory.took, took_version=memory.took_version, in_place=memory.in_place,
     )  # fmt: skip
     domains: dict[str, Any] = {**state.domains, "liveness": s, "settings": memory.repairs}
-    return replace(state, domains=domains), ""
+    return replace(state, domains=domains, view=replace(state.view, given=memory.given)), ""

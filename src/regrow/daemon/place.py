@@ -9,6 +9,7 @@ from typing import Any
 import pyjson5
 from msgspec import Struct
 
+from regrow.config.redaction import remember_secret
 from regrow.config.schema import Config, GatewayConfig
 from regrow.host import paths
 from regrow.link.address import Address
@@ -83,6 +84,7 @@ def place_of(config: Config) -> Place:
     token = _token(gateway)
     if token is None and isinstance(written, str) and written and "$" not in written:
         token = written  # a reference to a variable or a secret store is the gateway's to resolve
+    remember_secret(token or "")
     port = gateway.port or (said.get("port") if isinstance(said.get("port"), int) else None)
     return Place(
         state_dir=state_dir.expanduser().absolute(),

@@ -9,8 +9,9 @@ from regrow.decide.engine import Outcome
 from regrow.decide.profiles import Policy
 from regrow.decide.supervise.state import Supervision
 from regrow.model.actions import RestartInPlace, Start
-from regrow.model.facts import AnyFact, Intended, LinkRefused, LinkUp
+from regrow.model.facts import AnyFact, Ended, Intended, LinkRefused, LinkUp
 from regrow.model.gateway import Process
+from regrow.model.verdicts import Verdict
 
 
 class Tally:
@@ -40,6 +41,8 @@ class Tally:
                 self._connection("failure", s, at, error=fact.reason)
             case Intended(action=Start() | RestartInPlace() as action):
                 self._begun = (action.reason, action.human, self._known)
+            case Ended(action=Start() | RestartInPlace(), verdict=Verdict(result="refused" | "would")):
+                self._begun = None  # nothing was tried: a restart that follows is not ours
             case _:
                 pass
         if any(note.type == "gateway:ready" for note in outcome.notes):
