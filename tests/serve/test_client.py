@@ -48,6 +48,17 @@ def test_what_is_no_keeper_is_called_so(tmp_path: Path, answer: bytes) -> None:
         one(tmp_path / "s", {"op": "status"})
 
 
+def test_a_place_others_can_write_to_is_not_trusted(tmp_path: Path) -> None:
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    folder.chmod(0o777)
+    with peer(folder / "s", b'{"ok": true}\n'):
+        with pytest.raises(NotRunning, match="others can write"):
+            one(folder / "s", {"op": "status"})
+        folder.chmod(0o755)
+        assert one(folder / "s", {"op": "status"}) == {"ok": True}
+
+
 def test_an_answer_cut_short_is_none(tmp_path: Path) -> None:
     with peer(tmp_path / "s", b'{"ok": tr'), pytest.raises(NoAnswer, match="middle of an answer"):
         one(tmp_path / "s", {"op": "status"})

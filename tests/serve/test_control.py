@@ -287,6 +287,18 @@ async def test_it_ends_at_once_although_somebody_follows(tmp_path: Path, keeper:
     idle.leave()
 
 
+async def test_the_socket_brings_its_private_directory_along(tmp_path: Path, keeper: StubKeeper) -> None:
+    path = tmp_path / "apart" / "keeper.sock"
+    server = ControlServer(path, keeper)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(server.run())
+        await server.listening.wait()
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+        caller = await Caller.dial(path)
+        assert (await caller.ask({"op": "status"}))["ok"] is True
+        running.cancel()
+
+
 async def test_a_living_keeper_keeps_its_socket(path: Path, keeper: StubKeeper) -> None:
     with pytest.raises(Fatal, match="another keeper answers"):
         await ControlServer(path, keeper).run()
@@ -314,8 +326,11 @@ async def test_a_file_in_its_place_is_never_removed(tmp_path: Path, keeper: Stub
 
 
 async def test_a_place_that_cannot_be_used_is_named(tmp_path: Path, keeper: StubKeeper) -> None:
+    (tmp_path / "wall").write_text("")
+    with pytest.raises(Fatal, match="cannot use the directory .*wall"):
+        await ControlServer(tmp_path / "wall" / "keeper.sock", keeper).run()
     with pytest.raises(Fatal, match="cannot listen at"):
-        await ControlServer(tmp_path / "missing" / "keeper.sock", keeper).run()
+        await ControlServer(tmp_path / ("s" * 120), keeper).run()
 
 
 async def test_ending_leaves_the_socket_of_a_successor(tmp_path: Path, keeper: StubKeeper) -> None:

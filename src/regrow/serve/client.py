@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from regrow.model.errors import RegrowError
 
 PATIENCE = 10.0  # seconds for the keeper to say its first word; it answers within milliseconds
 LONGEST = 64 * 1024 * 1024  # bytes of one answer; a gateway's payload fits, nonsense without an end does not
+_SHARED = Path("/tmp")  # noqa: S108  (where a socket lies whose own place has too long a name)
 
 
 class NotRunning(RegrowError):  # noqa: N818  (a state of the world)
@@ -68,6 +70,7 @@ def one(path: Path, request: dict[str, Any], *, patience: float | None = PATIENC
 def _connect(path: Path) -> socket.socket:
     if not hasattr(socket, "AF_UNIX"):
         raise NotRunning("regrow's control socket needs Unix sockets, which this Python does not have")
+    _need_safe(path.parent)
     line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     line.settimeout(PATIENCE)
     try:
@@ -85,6 +88,23 @@ def _connect(path: Path) -> socket.socket:
         why = error.strerror or str(error)
         raise NotRunning(f"cannot reach the keeper at {path}: {why}; it answers only the user who runs it") from error
     return line
+
+
+def _need_safe(folder: Path) -> None:
+    """What we ask may hold secrets: nobody else may have put a socket of theirs there.
+
+    Raises:
+        NotRunning: Somebody else could have.
+    """
+    try:
+        info = folder.lstat() if folder.parent == _SHARED else folder.stat()
+    except OSError:
+        return  # connecting tells it better
+    me = os.getuid()
+    theirs = info.st_uid != me and (me != 0 or folder.parent == _SHARED)  # root may ask any user's keeper
+    if theirs or info.st_mode & 0o022:
+        why = "it belongs to another user" if theirs else "others can write there"
+        raise NotRunning(f"no keeper of yours can be trusted in {folder}: {why}; remove it or run chmod 700 on it")
 
 
 def _read(answers: Any, path: Path, patience: float | None) -> bytes:

@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from regrow.decide.domains.base import Reply
+from regrow.host.paths import private_dir
 from regrow.model.errors import (
     ConfigError,
     Fatal,
@@ -109,7 +110,7 @@ class ControlServer:
     """Answers local callers.
 
     Args:
-        path: Where the socket lies; its directory must exist and be private.
+        path: Where the socket lies; its directory is made private, or made, if need be.
         keeper: Who knows the answers.
     """
 
@@ -126,6 +127,7 @@ class ControlServer:
         Raises:
             Fatal: Another keeper answers there, or the socket cannot be made.
         """
+        private_dir(self.path.parent)
         await self._make_room()
         listener, inode = self._listen()
         try:
