@@ -330,7 +330,7 @@ async def test_a_place_that_cannot_be_used_is_named(tmp_path: Path, keeper: Stub
     with pytest.raises(Fatal, match="cannot use the directory .*wall"):
         await ControlServer(tmp_path / "wall" / "keeper.sock", keeper).run()
     with pytest.raises(Fatal, match="cannot listen at"):
-        await ControlServer(tmp_path / ("s" * 120), keeper).run()
+        await ControlServer(tmp_path / ("d" * 120) / "keeper.sock", keeper).run()
 
 
 async def test_ending_leaves_the_socket_of_a_successor(tmp_path: Path, keeper: StubKeeper) -> None:
