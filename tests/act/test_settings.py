@@ -38,6 +38,20 @@ def copies(stage: Stage) -> list[Path]:
     return sorted((stage.world.folder / "undo").glob("*"))
 
 
+# ── files ──
+
+
+def test_a_file_of_ours_is_private_even_where_a_wider_one_lay(tmp_path: Path) -> None:
+    path = tmp_path / "copy.json"
+    path.write_text("old")
+    path.chmod(0o644)
+    files.write_private(path, b"new")
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"new", 0o600)
+    path.chmod(0o640)
+    files.replace_file(path, b"theirs")
+    assert path.stat().st_mode & 0o777 == 0o640, "a file of somebody else keeps its mode"
+
+
 # ── the store ──
 
 

@@ -94,8 +94,13 @@ def target_of(path: Path) -> Path:
     return target
 
 
-def replace_file(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes, *, private: bool = False) -> None:
     """Replace a file whole, with the owner and mode it had (0600 if there was none).
+
+    Args:
+        path: The file.
+        content: What it shall hold.
+        private: Only its owner may read it, whatever mode it had.
 
     Raises:
         Retryable: The disk is full, or it cannot be written.
@@ -108,7 +113,7 @@ def replace_file(path: Path, content: bytes) -> None:
             if before is not None and hasattr(os, "fchown"):
                 with suppress(PermissionError):
                     os.fchown(handle, before.st_uid, before.st_gid)
-                os.fchmod(handle, stat.S_IMODE(before.st_mode))
+                os.fchmod(handle, 0o600 if private else stat.S_IMODE(before.st_mode))
             file.write(content)
             file.flush()
             os.fsync(handle)
@@ -130,7 +135,7 @@ def write_private(path: Path, content: bytes) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise Retryable(f"{path.parent} cannot be made: {error.strerror or error}") from None
-    replace_file(path, content)
+    replace_file(path, content, private=True)
 
 
 def _sync_folder(folder: Path) -> None:
