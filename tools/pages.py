@@ -62,6 +62,7 @@ def commands() -> str:
     for name, command in _walk():
         context = click.Context(command, info_name=f"regrow {name}", terminal_width=100)
         context.help_option_names = ["-h", "--help"]
+        command._help_option = None  # noqa: SLF001  (click keeps the first one made, with other names perhaps)
         parts.append(f"## regrow {name}\n\n```text\n{command.get_help(context).rstrip()}\n```\n")
     return "\n".join(parts)
 

@@ -89,7 +89,9 @@ async def test_completion_completes(shell: Shell) -> None:
 
 def test_status_imports_only_what_it_needs(shell: Shell) -> None:
     code = "import sys, regrow.cli.status as s; s.Place(None, None).socket; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], env=shell.env, capture_output=True, text=True, check=True)
+    # measuring coverage imports modules of its own
+    env = {name: value for name, value in shell.env.items() if not name.startswith("COVERAGE_")}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     heavy = {"msgspec", "rich", "structlog", "asyncio", "websockets", "httpx2", "psutil", "cryptography", "sqlite3"}
     assert loaded & heavy == set()
@@ -254,6 +256,9 @@ async def test_logs_are_shown_without_secrets_or_colours(shell: Shell) -> None:
     other.write_text("adopted\n")
     remember(shell.state(), Life(port=1, log=str(other)))
     assert (await shell("logs")).out == "adopted\n"
+    other.write_text("it said plainwordsecret to nobody\n")
+    remember(shell.state(), Life(port=1, log=str(other), token="plainwordsecret"))
+    assert (await shell("logs")).out == "it said *** to nobody\n", "a known token is hidden wherever it stands"
 
 
 async def test_logs_are_followed_into_the_next_file(shell: Shell) -> None:
@@ -278,7 +283,13 @@ async def test_check_lists_everything_at_once(shell: Shell) -> None:
     (gateway / "openclaw.json").chmod(0o644)
     ran = await shell("check", PATH="/usr/bin:/bin")
     assert ran.code == 78
-    for words in ("OpenClaw is not installed", "ends too early: line 1", "others can read", "MB left", "none is running yet"):
+    for words in (
+        "OpenClaw is not installed",
+        "ends too early: line 1",
+        "others can read",
+        "MB left",
+        "none is running yet",
+    ):
         assert words in ran.out, ran
     as_json = (await shell("check", "--json", PATH="/usr/bin:/bin")).json
     assert as_json["ok"] is False

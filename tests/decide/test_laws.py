@@ -4,6 +4,7 @@ import random
 
 import hypothesis.strategies as st
 import msgspec
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -12,6 +13,8 @@ from regrow.decide.guards import changes
 from regrow.decide.supervise.budget import KILL_GAP
 from regrow.model.facts import AnyFact, HostSeen, OwnerSeen, PackageSeen, Probed, Tick
 from regrow.testing.story import VERSION, Fate, Story, setup
+
+pytestmark = pytest.mark.timeout(300)  # a hundred thousand steps, under coverage
 
 FINAL = ("done", "refused", "failed")
 

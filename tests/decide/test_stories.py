@@ -1,9 +1,12 @@
 """What regrow decides when things happen to a gateway, told as incident reports on virtual time."""
 
+from msgspec.structs import replace
+
 from regrow.decide.domains.liveness import LivenessConfig
 from regrow.decide.domains.settings import SettingsConfig
 from regrow.decide.profiles import CLASSIC
 from regrow.model.facts import ChildExited, ConfigKept, OwnerSeen, Quitting
+from regrow.model.gateway import Mode
 from regrow.testing.story import VERSION, Fate, Story, setup
 
 
@@ -442,3 +445,22 @@ def test_what_is_wrong_is_not_told_as_over_because_regrow_ends():
     s.feed(Quitting(at=s.now))
     s.run(5)
     assert [n.type for _, n in s.notes if n.type.startswith("episode:")] == ["episode:opened"]
+
+
+def test_a_service_that_a_person_stopped_through_its_manager_stays_stopped_until_start():
+    for stopped, starts in ((True, 0), (False, 1)):
+        s = Story().begin().run(30)
+        s.feed(OwnerSeen(at=s.now, owner="unit", process=s.process, mode=Mode.SERVICE, port=1))
+        s.ask("adopt")
+        s.run(5)
+        look = OwnerSeen(
+            at=s.now, owner="unit" if stopped else "none", mode=Mode.SERVICE, port=1, detail="claw.service"
+        )
+        s._see_owner = lambda s=s, look=look: s.feed(replace(look, at=s.now))
+        before = len(s.done("start"))
+        s.die(0 if stopped else 1)
+        s.run(300)
+        assert len(s.done("start")) - before >= starts if starts else len(s.done("start")) == before
+        s.ask("start")
+        s.run(2)
+        assert len(s.done("start")) > before

@@ -132,7 +132,7 @@ def _keep(config: Config, place: Place, reload: Callable[[], Config]) -> int:
         async with asyncio.TaskGroup() as tasks:
             ticking = tasks.create_task(voice.tick())
             try:
-                code = await Daemon(config, say=voice.hear, reload=reload).run()
+                code = await Daemon(config, say=voice.hear, reload=reload, config_file=place.file).run()
                 voice.hear("regrow:stopped", {"pid": os.getpid()})
                 return code
             finally:

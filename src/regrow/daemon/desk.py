@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, Literal
 
 from regrow.config.redaction import redact
 from regrow.daemon.mind import FINAL, Mind
 from regrow.decide.domains.base import Reply
+from regrow.decide.profiles import Policy
 from regrow.link.line import Line
 from regrow.model.facts import Asked
 from regrow.record.events import Events
@@ -28,6 +29,7 @@ class Desk:
         line: To the gateway.
         events, journal: What happened.
         now: Epoch seconds.
+        policy: How long a debounced wish waits.
         status: Makes the status.
         reload: Reads our configuration again.
     """
@@ -40,6 +42,7 @@ class Desk:
         journal: Journal,
         *,
         now: Callable[[], float],
+        policy: Policy,
         status: Callable[[], dict[str, Any]],
         reload: Callable[[], Any],
     ) -> None:
@@ -48,6 +51,7 @@ class Desk:
         self._events = events
         self._journal = journal
         self._now = now
+        self._policy = policy
         self._status = status
         self._reload = reload
 
@@ -76,6 +80,39 @@ class Desk:
                     return
         finally:
             self._mind.forget(request)
+
+    def debounced(self, verb: Literal["restart", "reload"], delay: float | None = None, **change: Any) -> str:
+        """Ask for a restart or reload after a pause; what is asked for meanwhile is the same one.
+
+        Args:
+            verb: What to do then.
+            delay: Seconds; else 2 for a restart, and what openclaw.json says (`debounceMs`) for a reload.
+            change: `topics`, `reason`, `warnings`, `channel_type`, `account_id` of the `runtime:changed` event.
+
+        Returns:
+            The request's name; its answer is told by the event `reply`.
+        """
+        if delay is None:
+            config = self._mind.view().config
+            reload = config.reload_debounce if config is not None else self._policy.reload_debounce
+            delay = self._policy.restart_debounce if verb == "restart" else reload
+        request = secrets.token_hex(4)
+        self._mind.post(Asked(at=self._now(), id=request, verb=verb, by="library", delay=delay, **change))
+        return request
+
+    def reload_providers(
+        self, topics: tuple[str, ...] = ("providers", "models"), reason: str = "providers:reload"
+    ) -> str:
+        """Have changed model providers take effect; with no gateway running it is only announced.
+
+        Returns:
+            The request's name, "" if nothing had to be asked.
+        """
+        if self._mind.view().process is not None or self._mind.view().link == "up":
+            return self.debounced("reload", topics=topics, reason=reason)
+        change = {"topics": list(topics), "reason": reason, "warnings": [], "channelType": "", "accountId": ""}
+        self._events.publish("runtime:changed", {**change, "syncedAt": self._now()}, self._now())
+        return ""
 
     async def rpc(self, method: str, params: dict[str, Any] | None, timeout: float | None) -> Any:  # noqa: ASYNC109
         """What the gateway answers. It never starts a gateway that is stopped."""

@@ -66,18 +66,26 @@ class Mind:
     async def run(self) -> None:
         """Decide for as long as it runs."""
         while True:
-            self.take(await self._mailbox.get())
+            fact = await self._mailbox.get()
+            before, outcome = self._decide(fact)
+            if outcome.plan:
+                await asyncio.sleep(0)  # what is to be done begins before it is told
+            self._follow_up(fact, before, outcome)
 
-    def take(self, fact: AnyFact) -> None:
-        """One fact: decide, remember, tell, hand on."""
+    def _decide(self, fact: AnyFact) -> tuple[State, Outcome]:
+        """What one fact leads to; the plan is handed on at once."""
         self.taken += 1
         before = self.state
         outcome = step(before, fact, self.setup)
         self.state = outcome.state
-        if self._memorable(fact):
-            self._journal.append(f"fact:{fact.__struct_config__.tag}", msgspec.to_builtins(fact), fact.at)
         for action in outcome.plan:
             self._submit(action)
+        return before, outcome
+
+    def _follow_up(self, fact: AnyFact, before: State, outcome: Outcome) -> None:
+        """Remember the fact and what outlives us, tell what follows."""
+        if self._memorable(fact):
+            self._journal.append(f"fact:{fact.__struct_config__.tag}", msgspec.to_builtins(fact), fact.at)
         self._tell(outcome)
         for fault in outcome.state.faults[len(before.faults) :]:
             self._say("fault", {"what": fault})

@@ -57,6 +57,11 @@ class Ownership:
             seen = replace(seen, mode=Mode.SERVICE)
         elif seen.mode is Mode.SERVICE and process is not None:
             world.unit = await asyncio.to_thread(services.gateway_unit, process)
+        if process is None and seen.owner == "none" and world.unit is not None:
+            # ended through its manager: a person's stop there holds as one here does
+            unit = world.unit
+            stopped = await asyncio.to_thread(services.was_stopped, unit)
+            seen = replace(seen, mode=Mode.SERVICE, owner="unit" if stopped else "none", detail=unit.name)
         held = world.child is not None and world.child.process == process
         if process is None or held or seen.owner in ("listener", "remote"):
             return seen

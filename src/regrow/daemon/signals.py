@@ -11,9 +11,13 @@ from regrow.config.reload import changes
 from regrow.model.errors import RegrowError
 from regrow.model.facts import Quitting
 from regrow.model.gateway import Mode
+from regrow.observe.file import signature
 
 if TYPE_CHECKING:
     from regrow.daemon.wiring import Daemon
+
+
+LOOK_EVERY = 2.0  # seconds between two looks at our own configuration file
 
 
 class Signals:
@@ -56,6 +60,18 @@ class Signals:
     async def _reload_loudly(self) -> None:
         with suppress(RegrowError):
             await self.reload_config()
+
+    async def watch(self) -> None:
+        """Read the settings again whenever their file changed and has been at rest since the last look."""
+        daemon = self._daemon
+        known = seen = signature(daemon.config_file) if daemon.config_file is not None else None
+        while daemon.config_file is not None:
+            await asyncio.sleep(LOOK_EVERY)
+            before, seen = seen, signature(daemon.config_file)
+            if seen != known and seen == before:
+                known = seen
+                if daemon.config.regrow.config_watch:
+                    await self._reload_loudly()
 
     async def reload_config(self) -> dict[str, Any]:
         """Read our settings again; the old ones stay if the new are not valid, and it is said.

@@ -81,7 +81,8 @@ class Daemon:
     Args:
         config: Our settings.
         say: Told each event of interest, for the terminal.
-        reload: Reads the settings again, for SIGHUP and `regrow reload-config`.
+        reload: Reads the settings again, for SIGHUP and when the file changes.
+        config_file: The file to watch for that, if there is one.
         policy: The figures supervision runs on; by default those of the profile.
     """
 
@@ -91,6 +92,7 @@ class Daemon:
         *,
         say: Say | None = None,
         reload: Callable[[], Config] | None = None,
+        config_file: Path | None = None,
         policy: Policy | None = None,
     ) -> None:
         self.config = config
@@ -98,6 +100,7 @@ class Daemon:
         self.clock = Clock()
         self._say = say
         self.read_config = reload
+        self.config_file = config_file
         self.policy = policy or figures(config.regrow.profile, windows=os.name == "nt")
         self._log = structlog.get_logger("regrow")
         self._done = asyncio.Event()
@@ -136,6 +139,7 @@ class Daemon:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
                 self._signals.install(loop)
+                self.begin(self._signals.watch, "configuration file")
                 # before anything is looked at or answered: a stop of an earlier life holds from the first moment
                 self.mind.post(await awake(self))
                 parts = [
@@ -197,16 +201,17 @@ class Daemon:
             self.world, table, self.journal, self.mind.post, clock, explain=lambda action: explain(self.world, action)
         )
         self.mind.listeners += [self._follow, Tally(self.publish, self.policy).follow]
-        desk = Desk(
+        self.desk = Desk(
             self.mind,
             self.line,
             self.events,
             self.journal,
             now=clock.now,
+            policy=self.policy,
             status=self.status,
             reload=self._signals.reload_config,
         )
-        self.control = ControlServer(place.socket, desk)
+        self.control = ControlServer(place.socket, self.desk)
         self.upkeep = Upkeep(self)
 
     def _setup(self, config: Config) -> Setup:

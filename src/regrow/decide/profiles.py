@@ -19,7 +19,7 @@ class Policy(Struct, frozen=True, kw_only=True):
         restart_gap: Between two automatic restarts; none before the first.
         probe_every, probe_within: The liveness look over HTTP (the worst answer measured under load is 34 ms).
         misses_suspect, suspect_span: So many misses, over at least so long, make a suspect.
-        rpc_within: Default limit of a call. shutdown_within: limit of a call while shutting down.
+        rpc_within: Default limit of a call.
         stop_budget: A planned stop: the gateway drains up to 315 s and gives itself 325 s.
         hung_budget: After SIGTERM to a gateway proven hung.
         lease_every: Our claim on the state directory is renewed, or tried for again, so often.
@@ -44,13 +44,10 @@ class Policy(Struct, frozen=True, kw_only=True):
     misses_suspect: int = 3
     suspect_span: float = 12.0
     rpc_within: float = 30.0
-    shutdown_within: float = 5.0
     stop_budget: float = 330.0
     hung_budget: float = 10.0
     restart_debounce: float = 2.0
     reload_debounce: float = 1.2
-    reload_policy_cache: float = 15.0
-    reload_verify: float = 1.5
     lease_every: float = 10.0
     update_settled: float = 15.0
     doctor: bool = False

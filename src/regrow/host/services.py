@@ -56,6 +56,14 @@ def named(name: str, *, platform: str = sys.platform, system: Path = Path("/etc/
     return Unit(unit, "systemd" if (system / unit).exists() else "systemd-user")
 
 
+def was_stopped(unit: Unit) -> bool:
+    """Whether its manager says that it was stopped in good order: by a person, not by a failure."""
+    if unit.kind == "launchd":
+        return False  # launchd does not tell the two apart
+    shown = _show(unit.name, "ActiveState", "Result", user=unit.kind == "systemd-user")
+    return shown.get("ActiveState") == "inactive" and shown.get("Result") == "success"
+
+
 class UnitStatus(Struct, frozen=True):
     """How our own service is.
 

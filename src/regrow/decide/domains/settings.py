@@ -23,8 +23,14 @@ class SettingsConfig(DomainConfig, frozen=True):
         Setting, Meta(description="putting back a configuration this version once served when the file is broken")
     ] = "ask"
     doctor: Annotated[
-        Setting, Meta(description="`openclaw doctor --fix` on an invalid file, once per file content, gateway stopped")
-    ] = "off"
+        Setting | None,
+        Meta(
+            description=(
+                "`openclaw doctor --fix` on an invalid file, once per file content, gateway stopped; "
+                "default: off, and auto in the classic profile"
+            )
+        ),
+    ] = None
     keep: Annotated[int, Meta(ge=1, le=1000, description="proven configurations kept")] = 30
 
 
@@ -143,7 +149,7 @@ def _wishes(s: Repairs, cx: Context) -> list[AnyAction]:
     copy = candidate(view)
     if config.restore == "auto" and copy and s.restored != broken:
         return [RestoreConfig(digest=copy, reason="the file does not boot and the gateway is down")]
-    doctor = config.doctor == "auto" or (cx.policy.doctor and config.doctor != "off")
-    if doctor and view.process is None and s.doctored != broken:
+    doctor = config.doctor or ("auto" if cx.policy.doctor else "off")
+    if doctor == "auto" and view.process is None and s.doctored != broken:
         return [Doctor(reason="the file does not boot and the gateway is down")]
     return []

@@ -80,9 +80,9 @@ def _left_alone(s: Supervision, scene: Scene) -> Down | None:
             f"{why}; its mode is {scene.config.mode}, so regrow only says that it would start it: `regrow start` does"
         )
         return Down(state=replace(s, restart=None), symptoms=(Symptom("process", text, human=True),))
-    if view.mode is Mode.SERVICE and not view.adopted:
+    if view.mode is Mode.SERVICE and (not view.adopted or view.owner == "unit"):
         # its manager may start it again, or a person stopped it there: neither is ours to decide
-        text = f"{why}; regrow only watched this service and leaves it to its manager: `regrow start` starts it"
+        text = f"{why}; this service is left to its manager: `regrow start` starts it"
         looks = (LookOwner(reason="is it there again?"),) if scene.at - s.owner_looked >= LOOK_AGAIN else ()
         symptoms = (Symptom("process", text, human=True),)
         return Down(state=s, wishes=looks, symptoms=symptoms, signal=Signal.TAKEN)

@@ -28,6 +28,7 @@ from regrow.model.actions import (
     Verify,
 )
 from regrow.model.facts import ChildExited, Ended, Intended
+from regrow.model.gateway import Mode
 
 FINAL = ("stop", "quit")
 REFUSED_AGAIN = 5.0  # a start that somebody or something in the way prevented
@@ -114,7 +115,7 @@ def _by_itself(clean: Supervision, s: Supervision, fact: ChildExited, scene: Sce
             start_requests=(),
             trouble=words,
             refused=asks,
-            owner_stale=not was_ready,
+            owner_stale=not was_ready or scene.view.mode is Mode.SERVICE,
             looked_config=None,
             killed=ending in UNCLEAN,
         ),
