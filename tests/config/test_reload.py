@@ -16,7 +16,7 @@ def test_nothing_changed():
     ("variable", "value", "change", "live"),
     [
         ("REGROW_HEAL__LIVENESS__MODE", "off", Change("heal.liveness.mode", "at once"), True),
-        ("REGROW_REGROW__LOG_LEVEL", "debug", Change("regrow.log_level", "at once"), True),
+        ("REGROW_REGROW__LOG_LEVEL", "debug", Change("regrow.log_level", "regrow restart"), False),
         ("REGROW_REGROW__PROFILE", "classic", Change("regrow.profile", "regrow restart"), False),
         ("REGROW_GATEWAY__PORT", "5", Change("gateway.port", "regrow restart"), False),
         ("REGROW_GATEWAY__TOKEN", "abcdef", Change("gateway.token", "regrow restart"), False),

@@ -273,3 +273,20 @@ def test_a_named_service_belongs_to_whoever_has_it(tmp_path: Path) -> None:
     assert services.named("claw", platform="linux", system=tmp_path) == services.Unit("claw.service", "systemd-user")
     assert services.named("shared", platform="linux", system=tmp_path).kind == "systemd"
     assert services.named("ai.claw", platform="darwin") == services.Unit("ai.claw", "launchd")
+
+
+@pytest.mark.parametrize(
+    ("shown", "stopped"),
+    [
+        ("ActiveState=inactive\nResult=success", True),
+        ("ActiveState=inactive\nResult=exit-code", False),
+        ("ActiveState=activating\nResult=success", False),
+        ("ActiveState=failed\nResult=signal", False),
+        ("", False),
+    ],
+)
+def test_a_persons_stop_is_told_from_a_failure(systemctl: Path, tmp_path: Path, shown: str, stopped: bool) -> None:
+    tool = tmp_path / "bin" / "systemctl"
+    tool.write_text(f"#!/bin/sh\nprintf '%b\\n' '{shown}'\n")
+    tool.chmod(0o755)
+    assert services.was_stopped(services.Unit("claw.service", "systemd-user")) is stopped

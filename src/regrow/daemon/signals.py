@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import signal
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regrow.config.reload import changes
 from regrow.model.errors import RegrowError
 from regrow.model.facts import Quitting
 from regrow.model.gateway import Mode
-from regrow.observe.file import signature
 
 if TYPE_CHECKING:
     from regrow.daemon.wiring import Daemon
@@ -64,10 +64,10 @@ class Signals:
     async def watch(self) -> None:
         """Read the settings again whenever their file changed and has been at rest since the last look."""
         daemon = self._daemon
-        known = seen = signature(daemon.config_file) if daemon.config_file is not None else None
+        known = seen = _stamp(daemon.config_file) if daemon.config_file is not None else None
         while daemon.config_file is not None:
             await asyncio.sleep(LOOK_EVERY)
-            before, seen = seen, signature(daemon.config_file)
+            before, seen = seen, _stamp(daemon.config_file)
             if seen != known and seen == before:
                 known = seen
                 if daemon.config.regrow.config_watch:
@@ -95,3 +95,12 @@ class Signals:
         }
         daemon.publish("config:reloaded", said)
         return said
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """Changes whenever the file does; None while there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
