@@ -327,7 +327,7 @@ async def test_a_file_in_its_place_is_never_removed(tmp_path: Path, keeper: Stub
 
 async def test_a_place_that_cannot_be_used_is_named(tmp_path: Path, keeper: StubKeeper) -> None:
     (tmp_path / "wall").write_text("")
-    with pytest.raises(Fatal, match="cannot use the directory .*wall"):
+    with pytest.raises(Fatal, match=r"cannot use the directory .*wall"):
         await ControlServer(tmp_path / "wall" / "keeper.sock", keeper).run()
     with pytest.raises(Fatal, match="cannot listen at"):
         await ControlServer(tmp_path / ("d" * 120) / "keeper.sock", keeper).run()
