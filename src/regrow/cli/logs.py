@@ -42,9 +42,12 @@ def command(place: Place, *, follow: bool, lines: int, own: bool, only_path: boo
 
 
 def _gateway_log(state: Path) -> Path:
+    from regrow.config.redaction import remember_secret
     from regrow.host.lives import recall
 
     life = recall(state)
+    if life is not None:
+        remember_secret(life.token)  # it may stand anywhere in what is shown
     return Path(life.log) if life is not None and life.log else state / "logs" / "gateway.log"
 
 
