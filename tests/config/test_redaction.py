@@ -26,6 +26,8 @@ KEY = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA\n-----END PRIVATE KEY
 
 WITH_SECRETS = [
     (f"OPENCLAW_GATEWAY_TOKEN={S} node x", "OPENCLAW_GATEWAY_TOKEN=*** node x"),
+    (f"OPENAI_KEY={S} HOOK_SIGNING_KEY={S}", "OPENAI_KEY=*** HOOK_SIGNING_KEY=***"),
+    ("session_key=main sort_key=name", "session_key=main sort_key=name"),
     (f"openclaw gateway run --token {S} --port 18789", "openclaw gateway run --token *** --port 18789"),
     (f"--token={S} --verbose", "--token=*** --verbose"),
     (f"['--auth-token', '{S}', '-v']", "['--auth-token', '***', '-v']"),

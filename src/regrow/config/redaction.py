@@ -19,7 +19,8 @@ _Rule = tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], str]]
 # words a name must end with to name a secret: `authToken`, `OPENCLAW_GATEWAY_TOKEN`, `api-key`, `set-cookie`
 _NAME = (
     r"(?:token|secrets?|passwords?|passwd|passphrase|pwd|api[_-]?key|access[_-]?key|private[_-]?key|auth[_-]?key"
-    r"|encryption[_-]?key|credentials?|cookies?|authorization|jwt|otp)"
+    r"|encryption[_-]?key|credentials?|cookies?|authorization|jwt|otp"
+    r"|(?-i:[A-Z0-9]+_KEY))"  # variables; in lower case it mostly names what things are sorted or found by
 )
 _NAMED = re.compile(rf"{_NAME}s?$", re.IGNORECASE)
 _FILE_SUFFIXES = r"service|socket|timer|target|path|mount|slice|scope|mjs|cjs|js|ts|json|toml|py|so"
