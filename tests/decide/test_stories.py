@@ -464,3 +464,14 @@ def test_a_service_that_a_person_stopped_through_its_manager_stays_stopped_until
         s.ask("start")
         s.run(2)
         assert len(s.done("start")) > before
+
+
+def test_changes_that_nobody_carries_any_further_are_told_with_the_reason():
+    s = Story().begin().run(20)
+    s.ask("restart", delay=30.0, topics=("agents",))
+    s.run(2)
+    s.ask("stop")
+    s.run(5)
+    [told] = [n.data for _, n in s.notes if n.type == "runtime:changed"]
+    assert told["topics"] == ["agents"]
+    assert "a stop by tester came in between" in told["warnings"][0]

@@ -17,7 +17,7 @@ from regrow.host.launch import restart_signal
 from regrow.host.lives import Life, recall
 from regrow.host.process import alive, catches, command, send, tree
 from regrow.model.actions import Continue, Kill, Revive, Start, Terminate
-from regrow.model.errors import Fatal, Refused
+from regrow.model.errors import Fatal, Refused, RegrowError
 from regrow.model.facts import ChildStarted
 from regrow.model.gateway import Mode, Process
 from regrow.model.verdicts import Verdict
@@ -152,8 +152,16 @@ async def kill(world: World, action: Kill) -> Verdict:
     if not deliver(world, process, signals.SIGKILL):
         return _gone_text(process)
     # they were seen as its descendants while it lived; each is named by pid and start time
-    left = sum(send(one, signals.SIGKILL, proof=lambda _: True) for one in family)
+    left = sum(_end(one) for one in family)
     return Verdict(result="done", detail=f"SIGKILL to pid {process.pid}" + (f" and {left} it had started" * bool(left)))
+
+
+def _end(one: Process) -> bool:
+    """Kill what a killed gateway had started, as far as it is ours to kill."""
+    try:
+        return send(one, signals.SIGKILL, proof=lambda _: True)
+    except RegrowError:
+        return False  # it changed its user: it stays, and the kill of the gateway is no failure
 
 
 async def let_continue(world: World, action: Continue) -> Verdict:

@@ -102,11 +102,11 @@ class Executor:
         at = self._clock.now()
         try:
             intent = await self._journal.intend(action, durable=isinstance(action, DURABLE))
-        except Exception as error:  # noqa: BLE001  (no intent, no act; a start is the exception)
-            if not isinstance(action, Start):
+        except Exception as error:  # noqa: BLE001  (no intent, no act; a start and a person are the exceptions)
+            if not isinstance(action, Start) and not action.human:
                 self._conclude(action, Verdict(result="refused", by="journal", detail=_journal_text(error)))
                 return
-            intent = None  # a full disk must not keep a gateway down
+            intent = None  # a full disk must neither keep a gateway down nor refuse a person
             self._world.say("trouble", {"what": _journal_text(error)})
         self._post(Intended(at=at, action=action))
         self._world.say("action:intended", _data(action))

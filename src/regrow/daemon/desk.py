@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Literal
 
 from regrow.config.redaction import redact
@@ -30,6 +30,7 @@ class Desk:
         events, journal: What happened.
         now: Epoch seconds.
         policy: How long a debounced wish waits.
+        settled: Waits until what a person wants is on disk.
         status: Makes the status.
         reload: Reads our configuration again.
     """
@@ -43,6 +44,7 @@ class Desk:
         *,
         now: Callable[[], float],
         policy: Policy,
+        settled: Callable[[], Awaitable[None]],
         status: Callable[[], dict[str, Any]],
         reload: Callable[[], Any],
     ) -> None:
@@ -52,6 +54,7 @@ class Desk:
         self._journal = journal
         self._now = now
         self._policy = policy
+        self._settled = settled
         self._status = status
         self._reload = reload
 
@@ -75,6 +78,8 @@ class Desk:
             )  # fmt: skip
             while True:
                 reply = await answers.get()
+                if wish.verb == "stop" and reply.state == "done":
+                    await self._settled()  # "it stays so" is said when it is on disk
                 yield reply
                 if reply.state in FINAL:
                     return

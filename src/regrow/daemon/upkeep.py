@@ -44,6 +44,10 @@ class Upkeep:
         """What a person wants has changed: it must outlive us."""
         self._want.put_nowait((want, at, by))
 
+    async def settled(self) -> None:
+        """Wait until what a person wants is on disk."""
+        await self._want.join()
+
     def write_memory(self, memory: Memory) -> None:
         """Write it down at once: small, and no wait for the disk."""
         path = self._daemon.place.memory
@@ -109,6 +113,7 @@ class Upkeep:
         while True:
             want, at, by = await self._want.get()
             await self._daemon.journal.set_desired(want, at=at, by=by)
+            self._want.task_done()
 
     async def _retain(self) -> None:
         daemon = self._daemon

@@ -201,6 +201,7 @@ class Daemon:
             self.world, table, self.journal, self.mind.post, clock, explain=lambda action: explain(self.world, action)
         )
         self.mind.listeners += [self._follow, Tally(self.publish, self.policy).follow]
+        self.upkeep = Upkeep(self)
         self.desk = Desk(
             self.mind,
             self.line,
@@ -208,11 +209,11 @@ class Daemon:
             self.journal,
             now=clock.now,
             policy=self.policy,
+            settled=self.upkeep.settled,
             status=self.status,
             reload=self._signals.reload_config,
         )
         self.control = ControlServer(place.socket, self.desk)
-        self.upkeep = Upkeep(self)
 
     def _setup(self, config: Config) -> Setup:
         domains = registry()

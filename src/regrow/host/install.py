@@ -18,6 +18,7 @@ from msgspec import Struct
 from regrow.host import paths
 from regrow.host.filelock import locked
 from regrow.host.openclaw import Installation, Node, find_node, installation, npm_cli, resolve_entry
+from regrow.host.process import is_secret
 from regrow.model.errors import Fatal, Retryable
 
 PINNED = "2026.9.6"  # the version regrow is tested with
@@ -121,7 +122,7 @@ async def _npm(version: str, staging: Path, node: Node, npm: Path, progress: Rep
         "--no-progress", "--loglevel=http", "--global=false", "--omit-lockfile-registry-resolved=true",
         f"openclaw@{version}",
     ]  # fmt: skip
-    env = {key: value for key, value in os.environ.items() if key != "NODE_OPTIONS"}
+    env = {key: value for key, value in os.environ.items() if key != "NODE_OPTIONS" and not is_secret(key)}
     env["PATH"] = os.pathsep.join([str(Path(node.path).parent), env.get("PATH", os.defpath)])
     progress(Progress("resolve", f"asking npm for OpenClaw {version}"))
     child = await asyncio.create_subprocess_exec(

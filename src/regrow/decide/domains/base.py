@@ -20,7 +20,12 @@ class DomainConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     mode: Annotated[
         Setting,
-        Meta(description="off: not even looked at; observe: propose, never act; ask: a person approves; auto"),
+        Meta(
+            description=(
+                "off: neither acts nor reports; observe: reports; "
+                "ask: reports what it would do and a person does it; auto: acts"
+            )
+        ),
     ] = "auto"
 
 

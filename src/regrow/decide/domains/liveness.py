@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from regrow.decide.domains.base import Context, DomainConfig, Setting, Step, Symptom, domain
 from regrow.decide.lifecycle import DOWN, Signal
 from regrow.decide.supervise.down import down
+from regrow.decide.supervise.ended import given_up
 from regrow.decide.supervise.ending import ending, still_due
 from regrow.decide.supervise.noted import note
 from regrow.decide.supervise.restarting import Up
@@ -33,6 +34,13 @@ def step(s: Supervision, fact: AnyFact, cx: Context) -> Step:
     """Note the fact, then decide from the whole state: what is due now follows from what stands, not from the news."""
     scene = Scene(view=cx.view, config=cx.config, policy=cx.policy, at=cx.at)
     noted = note(s, fact, cx.before, scene)
+    out = _decided(noted, cx, scene)
+    if any(told.type == "runtime:changed" for told in out.notes):
+        return out
+    return replace(out, notes=(*out.notes, *given_up(s, out.state, out.replies, cx.at)))
+
+
+def _decided(noted: Folded, cx: Context, scene: Scene) -> Step:
     s = noted.state
     if cx.view.process is None and cx.view.owner != "remote":
         vanished = answer(s.stopping.requests, "done", "it is gone") if s.stopping is not None else ()

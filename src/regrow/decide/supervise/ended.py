@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from regrow.decide.domains.base import Note
+from regrow.decide.domains.base import Note, Reply
 from regrow.decide.supervise import hang as hangs
 from regrow.decide.supervise import reconnect as dialling
 from regrow.decide.supervise.beginning import begin_boot
@@ -250,6 +250,18 @@ def _reloaded(s: Supervision, fact: Ended, scene: Scene) -> Folded:
     return Folded(
         replace(s, restart=restart), answer(reload.requests, "queued", f"{verdict.detail}; it is restarted instead")
     )
+
+
+def given_up(before: Supervision, after: Supervision, replies: tuple[Reply, ...], at: float) -> tuple[Note, ...]:
+    """The changes that nobody carries any further: told with the reason, so that none is lost in silence."""
+    kept = {topic for wish in (after.restart, after.reload) if wish is not None for topic in wish.change.topics}
+    notes: list[Note] = []
+    for wish in (before.restart, before.reload):
+        if wish is None or set(wish.change.topics) <= kept:
+            continue
+        why = next((r.text for r in replies if r.request in wish.requests), "something else came in between")
+        notes.extend(announce(wish, at, why))
+    return tuple(notes)
 
 
 def announce(wish: Restart, at: float, failure: str = "") -> tuple[Note, ...]:
