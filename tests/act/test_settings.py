@@ -287,6 +287,16 @@ async def test_while_it_runs_the_gateway_itself_judges(stage: Stage, child_progr
     assert child_program.config_path.read_bytes() == good(child_program)
 
 
+async def test_a_copy_that_nobody_could_judge_is_said_to_be_unjudged(stage: Stage, child_program: ChildProgram) -> None:
+    kept = settings.store(stage.world).keep(good(child_program), VERSION)
+    await child.start(stage.world, Start(reason="x"))
+    await child_program.wait_listening()
+    child_program.write_config("{broken")
+    verdict = await settings.restore_config(stage.world, restore(kept.digest))  # it runs, and there is no line to it
+    assert verdict.result == "done"
+    assert "could not be asked whether it is valid" in verdict.detail
+
+
 # ── what is shown of it ──
 
 

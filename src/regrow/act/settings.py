@@ -246,7 +246,7 @@ async def restore_config(world: World, action: RestoreConfig) -> Verdict:
     # the copy first: a file that looks smaller than its .bak is put back by the gateway at its next boot
     files.replace_file(backup, content)
     files.replace_file(path, content)
-    problems = await _holds(world, path, content, down=down)
+    problems, judged_valid = await _holds(world, path, content, down=down)
     if problems:
         undo.take_back()
         return Verdict(result="failed", detail=f"the copy did not hold ({problems}); what was there is back")
@@ -255,9 +255,11 @@ async def restore_config(world: World, action: RestoreConfig) -> Verdict:
         "config:restored",
         {"digest": action.digest, "version": version, "diff": text, "undo": undo.folder, "reason": action.reason},
     )
+    # this version served these bytes before, which is why they are kept; but nobody said so again
+    unjudged = "" if judged_valid else ", and OpenClaw could not be asked whether it is valid: `regrow check` asks"
     return Verdict(
         result="done",
-        detail=f"configuration {action.digest[:12]} is back; what was there is kept in {undo.folder}\n{text}",
+        detail=f"configuration {action.digest[:12]} is back{unjudged}; what was there is kept in {undo.folder}\n{text}",
     )
 
 
@@ -296,8 +298,8 @@ def _drop(path: Path) -> None:
         path.unlink()
 
 
-async def _holds(world: World, path: Path, content: bytes, *, down: bool) -> str:
-    """What is wrong with the restored file, or ""."""
+async def _holds(world: World, path: Path, content: bytes, *, down: bool) -> tuple[str, bool]:
+    """What is wrong with the restored file, or "", and whether OpenClaw has judged it."""
     if down:
         valid, problems = await validate(world)
     else:
@@ -306,5 +308,5 @@ async def _holds(world: World, path: Path, content: bytes, *, down: bool) -> str
             seen = await judged(world)
         valid, problems = seen.get("valid"), issues(seen)
     if files.read(path) != content:
-        return "somebody changed the file at once"
-    return "; ".join(problems[:3]) or "it is not valid" if valid is False else ""
+        return "somebody changed the file at once", valid is not None
+    return ("; ".join(problems[:3]) or "it is not valid") if valid is False else "", valid is not None
