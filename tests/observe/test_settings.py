@@ -278,6 +278,33 @@ async def test_a_running_gateway_is_asked_first(config: Path) -> None:
     assert len(judge.asked) == 3
 
 
+async def test_an_answer_about_what_lay_there_before_is_not_taken(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("regrow.observe.settings._ASK_AGAIN", 0.01)
+    config.write_text('{"gateway": {"mode": "local", "auth": {"token": "t"}, "bogusKey": [1]}}')
+    before: dict[str, Any] = {"gateway": {"mode": "local"}}
+    now: dict[str, Any] = {"gateway": {"mode": "local", "auth": {"token": "__OPENCLAW_REDACTED__"}, "bogusKey": [1]}}
+    issue = {"path": "gateway", "message": 'Unrecognized key: "bogusKey"'}
+    answers: list[dict[str, Any]] = [
+        {"path": str(config), "valid": True, "parsed": before, "issues": []},
+        {"path": str(config), "valid": True, "parsed": before, "issues": []},
+        {"path": str(config), "valid": False, "parsed": now, "issues": [issue]},
+    ]
+    async with (
+        FakeGateway(state_dir=str(config.parent)) as gateway,
+        GatewayClient(gateway.url, token=gateway.token) as client,
+    ):
+        gateway.on("config.get", lambda _params: answers.pop(0))
+        judge = Judge(VALID)
+        settings, _ = judged_by(config, judge, line=Held(client))
+        assert (await settings.judge()).valid is False
+        assert (answers, judge.asked) == ([], [])
+        gateway.on("config.get", {"path": str(config), "valid": True, "parsed": before})
+        assert (await settings.judge()).valid is True, "it never speaks of these bytes: the command line does"
+        assert len(judge.asked) == 1
+
+
 @pytest.mark.real
 @pytest.mark.parametrize("version", ["2026.9.6", "2026.4.29"])
 async def test_the_real_judge(version: str, gateway_files: Callable[..., RealGateway]) -> None:
