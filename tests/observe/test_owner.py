@@ -106,6 +106,8 @@ async def test_something_else_on_the_port(child_program: ChildProgram) -> None:
     argv = [sys.executable, "-m", "http.server", str(child_program.port), "--bind", "127.0.0.1"]
     with started(argv) as process:
         seen = await until_owned(premises(child_program), "listener")
+        while seen.process is None:  # it holds the port already and does not listen yet
+            seen = await look(premises(child_program))
         assert (seen.process, seen.port) == (process, child_program.port)
         assert "http.server" in seen.detail
         assert "OpenClaw" not in seen.detail
