@@ -112,8 +112,10 @@ class Upkeep:
     async def _desires(self) -> None:
         while True:
             want, at, by = await self._want.get()
-            await self._daemon.journal.set_desired(want, at=at, by=by)
-            self._want.task_done()
+            try:
+                await self._daemon.journal.set_desired(want, at=at, by=by)
+            finally:
+                self._want.task_done()  # whoever waits for it must not wait for ever
 
     async def _retain(self) -> None:
         daemon = self._daemon

@@ -54,4 +54,3 @@ class Episode(Struct, frozen=True, omit_defaults=True):
     closed: float | None = None
     evidence: tuple[str, ...] = ()
     tried: tuple[str, ...] = ()
-    explanation: str = ""
