@@ -36,7 +36,8 @@ def main() -> int:
             print(f"setting up {args.venv} (a minute, the first time)", flush=True)
             shutil.rmtree(venv, ignore_errors=True)
             run([sys.executable, "-m", "venv", str(venv)])
-            run([*pip(python), "install", "--require-hashes", "-r", str(lock)])
+            # the lock is complete: without a resolver no newer release of anything can come between
+            run([*pip(python), "install", "--no-deps", "--require-hashes", "-r", str(lock)])
             (venv / ".lock").write_text(digest([lock]))
         sources = [ROOT / "pyproject.toml", ROOT / "README.md", *sorted((ROOT / "src").rglob("*.py"))]
         wanted = "editable" if args.editable else digest(sources)
