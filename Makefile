@@ -60,7 +60,7 @@ lock: venv-test ## Resolve the dependencies again
 	$(BIN)/python -m pip install --quiet 'uv>=0.13,<1'
 	cd requirements && for name in run test; do \
 	  ../$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	    ../pyproject.toml --extra managed --group ../pyproject.toml:build $$(test $$name = test && echo --group ../pyproject.toml:dev) -o $$name.txt; done
+	    ../pyproject.toml --extra managed --group ../pyproject.toml:build $$(test $$name = test && echo --extra notify --group ../pyproject.toml:dev) -o $$name.txt; done
 
 dev: ## An environment with the sources in place: .venv-dev
 	@$(PYTHON) tools/make_venv.py .venv-dev test --editable
