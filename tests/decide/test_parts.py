@@ -345,8 +345,8 @@ def test_an_episode_opens_grows_escalates_and_closes_once():
     worse = Symptom("process", "it crashed again", human=True)
     episodes, _, notes = records.update(episodes, "liveness", [worse], 3.0, well=False)
     assert [n.type for n in notes] == ["episode:escalated"]
-    assert records.tried(episodes, Dial(reason="x"), Verdict("done")) == (episodes, [])
-    episodes, _ = records.tried(episodes, Start(reason="x"), Verdict("done"))
+    assert records.tried(episodes, Dial(reason="x"), Verdict("done"), 3.1) == (episodes, [])
+    episodes, _ = records.tried(episodes, Start(reason="x"), Verdict("done"), 3.2)
     episodes, changed, notes = records.update(episodes, "liveness", [], 4.0, well=True)
     assert (changed[0].state, changed[0].closed, notes[0].type) == ("cured", 4.0, "episode:closed")
     assert changed[0].evidence == ("it crashed", "it crashed again")

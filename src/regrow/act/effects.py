@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from regrow.act import child, doctor, evidence, gateway, settings
+from regrow.act import child, doctor, evidence, gateway, settings, undo
 from regrow.act.world import Effect, World
+from regrow.model.action import Action
 from regrow.model.actions import (
-    Action,
     AnyAction,
     Capture,
     Continue,
@@ -18,11 +18,13 @@ from regrow.model.actions import (
     HangUp,
     Kill,
     Reload,
+    RestartGateway,
     RestartInPlace,
     RestoreConfig,
     Revive,
     Start,
     Terminate,
+    Undo,
 )
 from regrow.model.errors import Refused
 from regrow.model.verdicts import Verdict
@@ -38,6 +40,8 @@ _TABLE: dict[type[Action], Callable[[World, Any], Awaitable[Verdict]]] = {
     Reload: gateway.reload,
     RestoreConfig: settings.restore_config,
     Doctor: doctor.doctor,
+    RestartGateway: gateway.hand_over,
+    Undo: undo.undo,
 }
 
 

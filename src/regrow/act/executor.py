@@ -1,17 +1,19 @@
-"""Carries out what was decided: changes strictly one at a time, looks beside them, each with intent and outcome."""
+"""Carries out what was decided: changes one at a time in each lane, looks beside them, each with intent and outcome."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from regrow.act.world import Clock, Effect, Journal, World
 from regrow.config.redaction import redact
 from regrow.decide.guards import changes
-from regrow.model.actions import Action, AnyAction, Doctor, Kill, RestoreConfig, Start
+from regrow.model.action import Action, Lane
+from regrow.model.actions import AnyAction, Doctor, Kill, RestoreConfig, Start
 from regrow.model.errors import GatewayError, Refused, RegrowError, Retryable
-from regrow.model.facts import AnyFact, Ended, Fact, Intended
+from regrow.model.fact import Fact
+from regrow.model.facts import AnyFact, Ended, Intended
 from regrow.model.verdicts import Verdict
 
 DURABLE = (Kill, RestoreConfig, Doctor)  # their intent is on the disk, not only written, before they begin
@@ -51,7 +53,7 @@ class Executor:
         self._post = post
         self._clock = clock
         self._explain = explain
-        self._changes: asyncio.Queue[AnyAction] = asyncio.Queue()
+        self._changes: dict[Lane, asyncio.Queue[AnyAction]] = {lane: asyncio.Queue() for lane in get_args(Lane)}
         self._looks: asyncio.Queue[AnyAction] = asyncio.Queue()
         self._busy: set[str] = set()
 
@@ -65,19 +67,20 @@ class Executor:
         if action.key in self._busy:
             return
         self._busy.add(action.key)
-        (self._changes if changes(action) else self._looks).put_nowait(action)
+        (self._changes[action.lane] if changes(action) else self._looks).put_nowait(action)
 
     async def run(self) -> None:
         """Carry out what is submitted, until cancelled. What is cut off keeps its intent without an outcome."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._one_by_one(), name="changes")
+            for lane, queue in self._changes.items():
+                tasks.create_task(self._one_by_one(queue), name=f"changes: {lane}")
             while True:
                 action = await self._looks.get()
                 tasks.create_task(self._look(action), name=action.key)
 
-    async def _one_by_one(self) -> None:
+    async def _one_by_one(self, queue: asyncio.Queue[AnyAction]) -> None:
         while True:
-            action = await self._changes.get()
+            action = await queue.get()
             try:
                 await self._change(action)
             finally:

@@ -13,7 +13,7 @@ from regrow.act.world import World
 from regrow.config.redaction import redact
 from regrow.host.launch import restart_signal
 from regrow.link.client import GatewayClient
-from regrow.model.actions import Reload, RestartInPlace
+from regrow.model.actions import Reload, RestartGateway, RestartInPlace
 from regrow.model.errors import GatewayError, Refused, TransportError
 from regrow.model.gateway import Mode, Process
 from regrow.model.verdicts import Verdict
@@ -82,6 +82,11 @@ async def restart_in_place(world: World, action: RestartInPlace) -> Verdict:
     blockers = _blockers(_mapping(answer.get("preflight")))
     waits = f", it first finishes: {blockers}" if status == "deferred" and blockers else ""
     return Verdict(result="done", detail=f"{status}{waits}" + (f" ({summary})" if summary else ""))
+
+
+async def hand_over(world: World, action: RestartGateway) -> Verdict:  # noqa: ARG001  (effects are alike)
+    """Nothing is done here: supervision takes the wish on when it hears that it was handed over."""
+    return Verdict(result="done", detail="the restart is supervision's now: validated, drained, proven")
 
 
 def _by_signal(world: World) -> Verdict:

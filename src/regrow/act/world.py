@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,7 +20,8 @@ from regrow.host.lives import FILE, MARK, Life, recall, remember
 from regrow.host.openclaw import Installation, find_openclaw
 from regrow.host.services import Unit
 from regrow.link.line import Line
-from regrow.model.actions import Action
+from regrow.model.action import Action
+from regrow.model.changes import Change
 from regrow.model.errors import Refused
 from regrow.model.facts import AnyFact
 from regrow.model.gateway import Process
@@ -45,6 +46,12 @@ class Journal(Protocol):
 
     def conclude(self, intent: int, verdict: Verdict) -> None:
         """Write down how it ended."""
+
+    async def record_changes(self, changes: Sequence[Change]) -> bool:
+        """Write down what is about to be changed of a user's things, with the old values."""
+
+    def close_changes(self, ids: Sequence[str], *, at: float, why: str) -> None:
+        """Remember that these changes no longer stand."""
 
     def remember_process(self, process: Process, *, port: int, epoch: int, at: float, token_ref: str = "") -> None:
         """Remember a process we started or took over."""

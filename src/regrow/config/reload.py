@@ -14,6 +14,7 @@ Applies = Literal["at once", "next gateway start", "regrow restart"]
 # what is not named needs a restart of regrow; a domain reads its settings with every fact
 _APPLIES: dict[str, Applies] = {
     "heal": "at once",
+    "healing": "at once",
     "regrow.journal_days": "at once",
     "regrow.journal_mb": "at once",
     "regrow.leave_running": "at once",

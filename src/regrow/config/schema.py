@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from regrow.decide.domains.base import DomainConfig, registry
+from regrow.decide.healing import HealingConfig
 from regrow.model.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -154,6 +155,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     gateway: GatewayConfig = field(default_factory=GatewayConfig)
     regrow: RegrowConfig = field(default_factory=RegrowConfig)
+    healing: HealingConfig = field(default_factory=HealingConfig)
     heal: Any = field(default_factory=_heal_defaults)
 
     def domains(self) -> dict[str, DomainConfig]:
@@ -163,7 +165,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def sections() -> dict[str, type[Struct]]:
     """The tables at the top of the file and the type of each."""
-    return {"gateway": GatewayConfig, "regrow": RegrowConfig, "heal": heal_type()}
+    return {"gateway": GatewayConfig, "regrow": RegrowConfig, "healing": HealingConfig, "heal": heal_type()}
 
 
 @functools.cache

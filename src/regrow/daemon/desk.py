@@ -73,7 +73,8 @@ class Desk:
                 Asked(
                     at=self._now(), id=request, verb=wish.verb, by=redact(wish.by), reason=redact(wish.reason),
                     force=wish.force, delay=wish.delay, topics=topics, warnings=warnings,
-                    channel_type=wish.channel_type, account_id=redact(wish.account_id), subject=redact(wish.subject),
+                    channel_type=wish.channel_type, account_id=redact(wish.account_id),
+                    subject=redact(wish.subject), lasts=wish.lasts,
                 )
             )  # fmt: skip
             while True:

@@ -9,8 +9,11 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from regrow.decide.domains.base import registry
 from regrow.decide.domains.settings import Repairs
 from regrow.decide.engine import State
+from regrow.decide.healing import Spent
+from regrow.decide.people import Desk
 from regrow.decide.supervise.governor import Governor
 from regrow.decide.supervise.state import Supervision
 from regrow.model.gateway import Mode
@@ -22,6 +25,10 @@ class Memory(Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         given: A person handed the gateway over: it stays so when host, service manager or they themselves start a
             new process of it while we are away.
+        paused_until: As the View's.
+        spent: Remedies of the last hour: our own end must not renew a budget.
+        desk: What people have to decide.
+        domains: The states of those domains that keep theirs.
     """
 
     governor: Governor = Governor()
@@ -32,6 +39,10 @@ class Memory(Struct, frozen=True, kw_only=True, omit_defaults=True):
     in_place: int = 0
     given: bool = False
     repairs: Repairs = Repairs()
+    paused_until: float | None = None
+    spent: Spent = Spent()
+    desk: Desk = Desk()
+    domains: dict[str, msgspec.Raw] = {}
 
 
 def memory_of(state: State) -> Memory:
@@ -44,6 +55,12 @@ def memory_of(state: State) -> Memory:
         governor=s.governor, kills=s.kills, killed=s.killed, took=s.took, took_version=s.took_version,
         in_place=s.in_place, given=given and view.want == "running",
         repairs=replace(state.domains["settings"], wanted=None, looked=("", 0.0)),
+        paused_until=view.paused_until, spent=state.spent, desk=replace(state.desk, undoing={}),
+        domains={
+            name: msgspec.Raw(msgspec.json.encode(state.domains[name]))
+            for name, domain in registry().items()
+            if domain.keeps and name in state.domains
+        },
     )  # fmt: skip
 
 
@@ -80,4 +97,20 @@ def recalled(state: State, path: Path, now: float) -> tuple[State, str]:
         took=memory.took, took_version=memory.took_version, in_place=memory.in_place,
     )  # fmt: skip
     domains: dict[str, Any] = {**state.domains, "liveness": s, "settings": memory.repairs}
-    return replace(state, domains=domains, view=replace(state.view, given=memory.given)), ""
+    problem = _recall_domains(domains, memory.domains)
+    view = replace(state.view, given=memory.given, paused_until=memory.paused_until)
+    spent = Spent({name: tuple(min(t, now) for t in times) for name, times in memory.spent.times.items()})
+    return replace(state, domains=domains, view=view, spent=spent, desk=memory.desk), problem
+
+
+def _recall_domains(domains: dict[str, Any], kept: dict[str, msgspec.Raw]) -> str:
+    """Put the states of earlier lives in. Returns what could not be understood, or ""."""
+    problems: list[str] = []
+    for name, domain in registry().items():
+        if not domain.keeps or name not in kept:
+            continue
+        try:
+            domains[name] = msgspec.json.decode(kept[name], type=domain.state)
+        except msgspec.MsgspecError as error:
+            problems.append(f"what the domain {name} knew of earlier lives cannot be read ({error}); it begins anew")
+    return "; ".join(problems)

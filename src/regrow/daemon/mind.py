@@ -14,7 +14,7 @@ from regrow.decide.domains.base import Reply
 from regrow.decide.engine import Outcome, Setup, State, step
 from regrow.decide.view import View
 from regrow.model.actions import AnyAction
-from regrow.model.facts import AnyFact, ChildExited, Ended, Heard, Probed, ProcessSeen, Tick
+from regrow.model.facts import AnyFact, Asked, ChildExited, Ended, Heard, Probed, ProcessSeen, Tick
 from regrow.record.journal import Journal
 
 FINAL = ("done", "refused", "failed")
@@ -89,7 +89,8 @@ class Mind:
         self._tell(outcome)
         for fault in outcome.state.faults[len(before.faults) :]:
             self._say("fault", {"what": fault})
-        durable = isinstance(fact, Ended | ChildExited) or before.view.ready != outcome.state.view.ready
+        told = isinstance(fact, Ended | ChildExited | Asked) or outcome.episodes or outcome.proposals
+        durable = told or before.view.ready != outcome.state.view.ready
         if durable or before.view.want != outcome.state.view.want or before.view.adopted != outcome.state.view.adopted:
             self._remember(outcome.state)
         for listener in self.listeners:
@@ -125,3 +126,5 @@ class Mind:
                 waiting.put_nowait(reply)
         for episode in outcome.episodes:
             self._journal.store_episode(episode)
+        for proposal in outcome.proposals:
+            self._journal.store_proposal(proposal)

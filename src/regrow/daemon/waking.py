@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from regrow import __version__
-from regrow.model.facts import ConfigKept, Started
+from regrow.model.facts import ChangesKept, ConfigKept, Started
 from regrow.model.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ async def awake(daemon: Daemon) -> Started:
     journal, at, dry_run = daemon.journal, daemon.clock.now(), daemon.config.regrow.dry_run
     for kept in await journal.kept_configs():
         daemon.mind.post(ConfigKept(at=at, digest=kept.digest, version=kept.version))
+    standing = await journal.standing_changes()
+    if standing:
+        daemon.mind.post(ChangesKept(at=at, changes=tuple(standing)))
     for intent in await journal.open_intents():
         # shown once, never repeated: nobody knows whether it was done
         data = {"key": intent.key, "intendedAt": intent.intended_at, "action": intent.action}

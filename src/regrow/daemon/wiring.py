@@ -218,7 +218,7 @@ class Daemon:
     def _setup(self, config: Config) -> Setup:
         domains = registry()
         configs = {name: getattr(config.heal, name) for name in domains}
-        return Setup(domains=tuple(domains.values()), configs=configs, policy=self.policy)
+        return Setup(domains=tuple(domains.values()), configs=configs, policy=self.policy, healing=config.healing)
 
     def _world(self) -> World:
         place, gateway = self.place, self.config.gateway

@@ -8,7 +8,7 @@ from regrow.model.actions import AnyAction
 
 RANK = (
     "capture", "continue", "kill", "terminate", "hang-up", "restore-config", "doctor", "start", "revive",
-    "restart-in-place", "reload", "verify", "look-owner", "look-config", "dial",
+    "undo", "restart-in-place", "restart-gateway", "reload", "verify", "look-owner", "look-config", "dial",
 )  # fmt: skip
 """What comes first when several are due: what lets it live, what ends it, what mends it, what starts it, then looks."""
 

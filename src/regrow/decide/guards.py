@@ -8,32 +8,32 @@ from regrow.decide.supervise.hang import SICK_FOR
 from regrow.decide.view import View
 from regrow.model.actions import (
     AnyAction,
-    Continue,
     Dial,
     Doctor,
     HangUp,
     Kill,
     Reload,
+    RestartGateway,
     RestartInPlace,
     RestoreConfig,
     Revive,
     Start,
     Terminate,
+    Undo,
 )
 from regrow.model.verdicts import Withheld
 
 LATE = 0.25  # seconds our own loop may be late before we distrust ourselves
 
 REPAIRS = ("doctor", "restore-config")
+RESTARTS = (RestartInPlace, RestartGateway)
 
 Guard = Callable[[AnyAction, View], Withheld | None]
 
 
 def changes(action: AnyAction) -> bool:
     """Whether carrying it out would change anything but our own socket."""
-    return isinstance(
-        action, Start | RestartInPlace | Terminate | Kill | Continue | Revive | Reload | Doctor | RestoreConfig
-    )
+    return action.risk != "look"
 
 
 def observed_only(action: AnyAction, view: View) -> Withheld | None:
@@ -41,8 +41,8 @@ def observed_only(action: AnyAction, view: View) -> Withheld | None:
     why = view.bound(human=action.human)
     if not why or not changes(action):
         return None
-    if action.human and isinstance(action, RestartInPlace | Reload):
-        return None
+    if isinstance(action, Undo) or (action.human and isinstance(action, RestartInPlace | Reload)):
+        return None  # our own change may be taken back; the others are asked of the gateway itself
     if action.human and isinstance(action, Start | RestoreConfig | Doctor) and view.owner != "healer":
         return None  # a person may start what another supervisor left down, and mend the file
     return Withheld(action.key, "owner", why, reason=action.reason)
@@ -50,7 +50,7 @@ def observed_only(action: AnyAction, view: View) -> Withheld | None:
 
 def invalid_config(action: AnyAction, view: View) -> Withheld | None:
     """A restart would not come back: the file on disk does not boot."""
-    if not isinstance(action, Start | RestartInPlace | Revive):
+    if not isinstance(action, (*RESTARTS, Start, Revive)):
         return None
     if view.config_ok is not False or (isinstance(action, Start | RestartInPlace) and action.force):
         return None
@@ -63,21 +63,21 @@ def invalid_config(action: AnyAction, view: View) -> Withheld | None:
 
 def updating(action: AnyAction, view: View) -> Withheld | None:
     """The package is being replaced: wait until the tree is quiet."""
-    if action.human or not view.updating or not isinstance(action, Start | RestartInPlace | Terminate | Revive):
+    if action.human or not view.updating or not isinstance(action, (*RESTARTS, Start, Terminate, Revive)):
         return None
     return Withheld(action.key, "update", "OpenClaw's files are changing (an update?); it goes on when they are quiet")
 
 
 def offline(action: AnyAction, view: View) -> Withheld | None:
     """Restarting a living gateway into a dead network is damage. One that is down may be started."""
-    if action.human or view.route is not False or not isinstance(action, RestartInPlace):
+    if action.human or view.route is not False or not isinstance(action, RESTARTS):
         return None
     return Withheld(action.key, "network", "this host has no network route; it goes on when there is one")
 
 
 def ourselves_sick(action: AnyAction, view: View) -> Withheld | None:
     """The detector can be the sick one: nothing is ended while our own loop or the host stalls."""
-    if action.human or not isinstance(action, Terminate | Kill | RestartInPlace):
+    if action.human or not isinstance(action, (*RESTARTS, Terminate, Kill)):
         return None
     if view.lag <= LATE and not view.pressed:
         return None

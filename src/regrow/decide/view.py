@@ -8,9 +8,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from regrow.model.actions import AnyAction
+from regrow.model.changes import Change
+from regrow.model.cooling import Cooling
 from regrow.model.facts import (
     AnyFact,
     Asked,
+    ChangesKept,
     ChildExited,
     ChildStarted,
     ConfigKept,
@@ -46,6 +49,9 @@ class View(Struct, frozen=True, kw_only=True, omit_defaults=True):
         served: Digest of the configuration the running gateway booted with, if known.
         kept: (digest, version) of stored configurations that reached ready, newest last.
         in_flight: What the executor is doing now.
+        paused_until: Healing is paused until then; None: it is not.
+        changes: What we changed of the user's things and nobody has undone, by id.
+        cooling: The models that are left alone now.
     """
 
     at: float = 0.0
@@ -83,6 +89,9 @@ class View(Struct, frozen=True, kw_only=True, omit_defaults=True):
     pressed: bool | None = None
     lag: float = 0.0
     in_flight: AnyAction | None = None
+    paused_until: float | None = None
+    changes: dict[str, Change] = {}
+    cooling: tuple[Cooling, ...] = ()
 
     @property
     def config_ok(self) -> bool | None:
@@ -185,10 +194,23 @@ def fold(v: View, fact: AnyFact) -> View:
             return _link(v, fact)
         case Intended():
             return replace(v, in_flight=fact.action)
-        case Ended() if v.in_flight is not None and v.in_flight.key == fact.action.key:
-            return replace(v, in_flight=None)
+        case ChangesKept():
+            return replace(v, changes={**v.changes, **{change.id: change for change in fact.changes}})
+        case Ended():
+            return _ended(v, fact)
         case _:
             return v
+
+
+def _ended(v: View, fact: Ended) -> View:
+    verdict = fact.verdict
+    if v.in_flight is not None and v.in_flight.key == fact.action.key:
+        v = replace(v, in_flight=None)
+    if not verdict.changes and not verdict.undone:
+        return v
+    gone = frozenset(verdict.undone)
+    stands = {name: change for name, change in v.changes.items() if name not in gone}
+    return replace(v, changes={**stands, **{change.id: change for change in verdict.changes}})
 
 
 def _wanted(v: View, fact: Asked) -> View:

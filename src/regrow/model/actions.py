@@ -6,36 +6,11 @@ is gone is a fact of its own. Equal keys are the same wish and collapse.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from msgspec import Struct
-
+from regrow.model.action import Action, Lane, Risk
+from regrow.model.changes import Change
 from regrow.model.gateway import Process
-
-Risk = Literal["look", "gentle", "disruptive", "destructive"]
-
-
-class Action(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="action"):
-    """One wish. `reason` is for people; `human` marks an explicit request, `request` names it."""
-
-    reason: str
-    human: bool = False
-    request: str = ""
-    epoch: int = 0
-
-    risk: ClassVar[Risk] = "look"
-    limit: ClassVar[float] = 30.0  # seconds after which the executor gives the action up
-
-    @property
-    def kind(self) -> str:
-        """The action's name, as journalled."""
-        return str(self.__struct_config__.tag)
-
-    @property
-    def key(self) -> str:
-        """Equal keys collapse: the same thing is not done twice at once."""
-        return self.kind
-
 
 # ── looks: they change nothing ──
 
@@ -148,7 +123,35 @@ class RestoreConfig(Action, frozen=True, tag="restore-config"):
         return f"{self.kind}:{self.digest[:12]}"
 
 
+class RestartGateway(Action, frozen=True, tag="restart-gateway"):
+    """Hand a wish for a restart to supervision, which validates, drains, restarts and proves it.
+
+    `full`: a new process, not only a new boot inside the running one.
+    """
+
+    full: bool = False
+    risk: ClassVar[Risk] = "disruptive"
+    settles: ClassVar[float] = 120.0
+
+
+# ── what was changed before ──
+
+
+class Undo(Action, frozen=True, tag="undo"):
+    """Put back what was changed, unless somebody changed it again meanwhile."""
+
+    changes: tuple[Change, ...]
+    risk: ClassVar[Risk] = "gentle"
+    lane: ClassVar[Lane] = "sessions"
+    limit: ClassVar[float] = 120.0
+
+    @property
+    def key(self) -> str:
+        """One undoing per first change."""
+        return f"{self.kind}:{self.changes[0].id if self.changes else ''}"
+
+
 AnyAction = (
     LookOwner | LookConfig | Verify | Capture | Dial | HangUp | Start | RestartInPlace | Terminate
-    | Kill | Continue | Revive | Reload | Doctor | RestoreConfig
+    | Kill | Continue | Revive | Reload | Doctor | RestoreConfig | RestartGateway | Undo
 )  # fmt: skip

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import Literal
 
-from msgspec import Struct
-
 from regrow.model.actions import AnyAction
+from regrow.model.changes import Change
+from regrow.model.fact import Fact
 from regrow.model.gateway import Mode, Process
 from regrow.model.verdicts import Verdict
 
-
-class Fact(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="fact"):
-    """One observation, at one time."""
-
-    at: float
+Verb = Literal[
+    "start", "stop", "restart", "reload", "adopt", "doctor", "restore",
+    "approve", "reject", "undo", "pause", "resume",
+]  # fmt: skip
+"""What a person may ask for."""
 
 
 # ── time and host ──
@@ -250,10 +250,12 @@ class Asked(Fact, frozen=True, tag="asked"):
         force: Overrides the guard against an invalid configuration, and nothing else.
         delay: Debounce in seconds: several within it become one.
         topics: What changed, for the `runtime:changed` event.
+        subject: What it is about: a proposal, a change to undo, a stored configuration, a model.
+        lasts: Seconds a pause is to last; 0 until somebody says `resume`.
     """
 
     id: str
-    verb: Literal["start", "stop", "restart", "reload", "adopt", "doctor", "restore"]
+    verb: Verb
     by: str = "cli"
     reason: str = ""
     force: bool = False
@@ -263,6 +265,7 @@ class Asked(Fact, frozen=True, tag="asked"):
     channel_type: str = ""
     account_id: str = ""
     subject: str = ""
+    lasts: float = 0.0
 
 
 class Intended(Fact, frozen=True, tag="intended"):
@@ -287,6 +290,12 @@ class Started(Fact, frozen=True, tag="started"):
     dry_run: bool = False
 
 
+class ChangesKept(Fact, frozen=True, tag="changes-kept"):
+    """What earlier lives of ours changed and nobody has undone, as the journal remembers it."""
+
+    changes: tuple[Change, ...]
+
+
 class Quitting(Fact, frozen=True, tag="quitting"):
     """regrow itself is going to end. `leave_running`: the gateway is to live on."""
 
@@ -296,5 +305,5 @@ class Quitting(Fact, frozen=True, tag="quitting"):
 AnyFact = (
     Tick | HostSeen | OwnerSeen | ChildStarted | ChildExited | ProcessSeen | OutputSeen | Probed | Verified
     | LinkUp | LinkDown | LinkRefused | Heard | PongMissed | RestartAnnounced | ConfigSeen | ConfigKept
-    | PackageSeen | Asked | Intended | Ended | Started | Quitting
+    | PackageSeen | Asked | Intended | Ended | Started | ChangesKept | Quitting
 )  # fmt: skip

@@ -10,8 +10,9 @@ from typing import Any, Self
 
 import msgspec
 
+from regrow.model.changes import Change
 from regrow.model.errors import Fatal
-from regrow.model.verdicts import Episode
+from regrow.model.verdicts import Episode, Proposal
 from regrow.record.events import Event
 from regrow.record.store import connect_readonly
 
@@ -66,6 +67,16 @@ class History:
         """Episodes, newest first; only those in this state if one is given."""
         sql = "SELECT data FROM episodes WHERE (?1 IS NULL OR state = ?1) ORDER BY opened DESC LIMIT ?2"
         return [msgspec.json.decode(data, type=Episode) for (data,) in self._ask(sql, (state, limit))]
+
+    def proposals(self, state: str | None = None, limit: int = 100) -> list[Proposal]:
+        """Proposals, newest first; only those in this state if one is given."""
+        sql = "SELECT data FROM proposals WHERE (?1 IS NULL OR state = ?1) ORDER BY created DESC LIMIT ?2"
+        return [msgspec.json.decode(data, type=Proposal) for (data,) in self._ask(sql, (state, limit))]
+
+    def changes(self, limit: int = 1000) -> list[tuple[Change, float | None, str]]:
+        """What of the user's things was changed, newest first, with when and why it no longer stands."""
+        rows = self._ask("SELECT data, gone_at, gone FROM changes ORDER BY at DESC, rowid DESC LIMIT ?", (limit,))
+        return [(msgspec.json.decode(data, type=Change), at, why or "") for data, at, why in rows]
 
     def desired(self) -> tuple[str, float, str] | None:
         """What a person wants of the gateway (`running` or `stopped`), since when and by whom."""

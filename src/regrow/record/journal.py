@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
-from regrow.model.actions import Action
+from regrow.model.action import Action
+from regrow.model.changes import Change
 from regrow.model.gateway import Process
-from regrow.model.verdicts import Episode, Verdict
+from regrow.model.verdicts import Episode, Proposal, Verdict
 from regrow.record.log import clean
 from regrow.record.writer import Listener, Writer
 
@@ -178,6 +179,31 @@ class Journal:
         values = (e.id, e.domain, e.subject, e.state, e.opened, e.closed, _json(e))
         self._writer.add("INSERT OR REPLACE INTO episodes VALUES (?, ?, ?, ?, ?, ?, ?)", values)
 
+    async def record_changes(self, changes: Sequence[Change]) -> bool:
+        """Write down what is about to be changed, with the old values; committed when this returns.
+
+        Args:
+            changes: Of a user's things. Subjects are kept as they are: undoing needs them.
+
+        Returns:
+            Whether they are; False while the disk refuses.
+        """
+        for change in changes:
+            values = (change.id, change.kind, change.subject, change.at, msgspec.json.encode(change).decode())
+            self._writer.add("INSERT OR REPLACE INTO changes VALUES (?, ?, ?, ?, ?, NULL, NULL)", values)
+        return await self.commit()
+
+    def close_changes(self, ids: Sequence[str], *, at: float, why: str) -> None:
+        """Remember that these no longer stand: put back, changed by somebody else, or never carried out."""
+        for name in ids:
+            self._writer.add("UPDATE changes SET gone_at = ?, gone = ? WHERE id = ?", (at, clean(why), name))
+
+    def store_proposal(self, proposal: Proposal) -> None:
+        """Remember a proposal as it is now."""
+        p = proposal
+        values = (p.id, p.state, p.created, p.decided, _json(p))
+        self._writer.add("INSERT OR REPLACE INTO proposals VALUES (?, ?, ?, ?, ?)", values)
+
     def learn(self, what: str, version: str, value: float, *, at: float) -> None:
         """Remember a figure of this host, such as the seconds a boot of this version takes."""
         self._writer.add("INSERT OR REPLACE INTO learned VALUES (?, ?, ?, ?)", (what, version, value, at))
@@ -207,6 +233,11 @@ class Journal:
         """Stored configurations, newest last."""
         rows = await self._writer.rows("SELECT digest, version, at, path FROM kept_configs ORDER BY at, rowid")
         return [KeptConfig(*row) for row in rows]
+
+    async def standing_changes(self) -> list[Change]:
+        """Changes that nobody has undone, oldest first."""
+        rows = await self._writer.rows("SELECT data FROM changes WHERE gone_at IS NULL ORDER BY at, rowid")
+        return [msgspec.json.decode(data, type=Change) for (data,) in rows]
 
     async def open_episodes(self) -> list[Episode]:
         """Episodes that had not ended."""

@@ -42,6 +42,16 @@ STEPS: tuple[tuple[str, ...], ...] = (
              PRIMARY KEY (what, version)
            ) STRICT""",
     ),
+    (
+        """CREATE TABLE changes (
+             id TEXT PRIMARY KEY, kind TEXT NOT NULL, subject TEXT NOT NULL, at REAL NOT NULL, data TEXT NOT NULL,
+             gone_at REAL, gone TEXT
+           ) STRICT""",
+        "CREATE INDEX changes_standing ON changes (at) WHERE gone_at IS NULL",
+        """CREATE TABLE proposals (
+             id TEXT PRIMARY KEY, state TEXT NOT NULL, created REAL NOT NULL, decided REAL, data TEXT NOT NULL
+           ) STRICT""",
+    ),
 )
 
 VERSION = len(STEPS)

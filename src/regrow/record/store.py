@@ -21,7 +21,10 @@ from regrow.record.migrations import migrate, refuse_foreign
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _SIDES = ("", "-wal", "-shm")
 # what a person decided or a gateway's life depends on; events are history and stay in the file that was moved aside
-_SAVED = ("desired", "processes", "kept_configs", "learned", "episodes", "intents")
+_SAVED = ("desired", "processes", "kept_configs", "learned", "episodes", "intents", "changes", "proposals")
+
+# what is over, and since when
+_ENDS = (("intents", "ended_at"), ("episodes", "closed"), ("changes", "gone_at"), ("proposals", "decided"))
 
 SLICE = 500  # rows deleted per transaction, so that an intent never waits long behind retention
 
@@ -103,7 +106,7 @@ class Store:
             (before, SLICE),
         )
         gone = cursor.rowcount
-        for table, column in (("intents", "ended_at"), ("episodes", "closed")):
+        for table, column in _ENDS:
             gone += self.db.execute(
                 f"DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE {column} < ? LIMIT ?)",  # noqa: S608
                 (before, SLICE),

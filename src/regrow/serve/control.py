@@ -13,7 +13,7 @@ import struct
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Protocol
 
 import msgspec
 from msgspec import Meta, Struct
@@ -30,6 +30,7 @@ from regrow.model.errors import (
     Retryable,
     TransportError,
 )
+from regrow.model.facts import Verb
 
 LONGEST = 1024 * 1024  # bytes of one request
 ROOT = 0
@@ -47,7 +48,7 @@ class Status(Struct, frozen=True, tag_field="op", tag="status", forbid_unknown_f
 class Wish(Struct, frozen=True, kw_only=True, tag_field="op", tag="ask", forbid_unknown_fields=True):
     """What a person wants; the fields are those of the fact `Asked`."""
 
-    verb: Literal["start", "stop", "restart", "reload", "adopt", "doctor", "restore"]
+    verb: Verb
     by: Annotated[str, Meta(max_length=200)] = "cli"
     reason: Annotated[str, Meta(max_length=2000)] = ""
     force: bool = False
@@ -57,6 +58,7 @@ class Wish(Struct, frozen=True, kw_only=True, tag_field="op", tag="ask", forbid_
     channel_type: str = ""
     account_id: str = ""
     subject: Annotated[str, Meta(max_length=500)] = ""
+    lasts: Annotated[float, Meta(ge=0, le=31_536_000)] = 0.0
 
 
 class Rpc(Struct, frozen=True, kw_only=True, tag_field="op", tag="rpc", forbid_unknown_fields=True):

@@ -16,6 +16,7 @@ from regrow.decide.supervise.governor import decayed, woken
 from regrow.decide.supervise.restarts import Restart, joined
 from regrow.decide.supervise.state import Folded, Scene, Supervision
 from regrow.decide.view import View
+from regrow.model.actions import RestartGateway
 from regrow.model.facts import (
     AnyFact,
     Asked,
@@ -39,6 +40,7 @@ from regrow.model.facts import (
     Tick,
     Verified,
 )
+from regrow.model.verdicts import Verdict
 
 SLEPT = 5.0  # a jump of so many seconds means that the host slept
 SERVICE_RESTART = 1012
@@ -63,6 +65,11 @@ def note(s: Supervision, fact: AnyFact, before: View, scene: Scene) -> Folded:
             return exited(s, fact, before, scene)
         case Intended():
             return Folded(action_intended(s, fact, scene))
+        case Ended(action=RestartGateway() as wish, verdict=Verdict(result="done")):
+            due = Restart(
+                reason=wish.reason, asked_at=scene.at, due=scene.at, human=wish.human, full=wish.full, since=scene.at
+            )
+            return Folded(replace(s, restart=joined(s.restart, due)))
         case Ended():
             return action_ended(s, fact, scene)
         case Tick() | HostSeen() | ConfigSeen() | PackageSeen() | Quitting() | OwnerSeen():
