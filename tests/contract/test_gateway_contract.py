@@ -15,6 +15,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from regrow import GatewayClient, GatewayError, HandshakeError, Identity, TransportError
+from regrow.link.frames import Claim
 from regrow.testing import FakeGateway
 
 CURRENT, OLD = "2026.9.6", "2026.4.29"
@@ -98,8 +99,8 @@ class Forger(Identity):
         super().__init__(Identity.generate()._key)
         self.part, self.value = part, value
 
-    def sign(self, **claim: Any) -> dict[str, Any]:
-        return {**super().sign(**claim), self.part: self.value}
+    def sign(self, claim: Claim) -> dict[str, Any]:
+        return {**super().sign(claim), self.part: self.value}
 
 
 @pytest.mark.parametrize(

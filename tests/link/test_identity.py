@@ -14,20 +14,22 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from msgspec.structs import replace
 
-from regrow.link.identity import Identity, proof_text
+from regrow.link.frames import Claim
+from regrow.link.identity import Identity
 from regrow.model.errors import Fatal
 
-CLAIM = {
-    "client_id": "gateway-client",
-    "client_mode": "backend",
-    "role": "operator",
-    "scopes": ("operator.read", "operator.write"),
-    "signed_at": 1795239325002,
-    "token": "tok",
-    "nonce": "n-1",
-    "platform": " Linux ",
-}
+CLAIM = Claim(
+    client_id="gateway-client",
+    client_mode="backend",
+    role="operator",
+    scopes=("operator.read", "operator.write"),
+    signed_at=1795239325002,
+    token="tok",
+    nonce="n-1",
+    platform=" Linux ",
+)
 
 
 def test_a_key_is_created_once_private_and_read_back(tmp_path: Path) -> None:
@@ -59,16 +61,16 @@ def test_the_device_id_is_the_hash_of_the_public_key() -> None:
 
 def test_the_proof_is_the_v3_string_signed() -> None:
     made = Identity.generate()
-    device = made.sign(**CLAIM)
+    device = made.sign(CLAIM)
     text = (
         f"v3|{made.device_id}|gateway-client|backend|operator|operator.read,operator.write|1795239325002|tok|n-1|linux|"
     )
-    assert proof_text(made.device_id, **CLAIM) == text
+    assert CLAIM.text(made.device_id) == text
     key = Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(made.public_key + "="))
     key.verify(base64.urlsafe_b64decode(device["signature"] + "=="), text.encode())
     assert (device["id"], device["signedAt"], device["nonce"]) == (made.device_id, 1795239325002, "n-1")
-    assert proof_text("d", **{**CLAIM, "signed_at": 5.0}).split("|")[6] == "5"
-    assert proof_text("d", **{**CLAIM, "signed_at": 5.5}).split("|")[6] == "5.5"
+    assert replace(CLAIM, signed_at=5.0).text("d").split("|")[6] == "5"
+    assert replace(CLAIM, signed_at=5.5).text("d").split("|")[6] == "5.5"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are POSIX")

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from regrow.link.frames import Claim
 from regrow.link.protocol import (
     Challenge,
     Event,
@@ -31,9 +32,9 @@ CHALLENGE = '{"type":"event","event":"connect.challenge","payload":{"nonce":"n-1
 class Recorder:
     """Signs nothing and remembers what it was asked to sign."""
 
-    def sign(self, **claim: Any) -> dict[str, Any]:
+    def sign(self, claim: Claim) -> dict[str, Any]:
         self.claim = claim
-        return {"id": "dev", "nonce": claim["nonce"]}
+        return {"id": "dev", "nonce": claim.nonce}
 
 
 def hello(protocol: int = 4, scopes: tuple[str, ...] = ("operator.read",), **more: Any) -> str:
@@ -93,8 +94,8 @@ def test_the_proof_covers_what_is_sent() -> None:
     (frame,) = sent(protocol)
     assert frame["params"]["device"] == {"id": "dev", "nonce": "n-1"}
     assert "auth" not in frame["params"]
-    assert signer.claim["signed_at"] == 1795239325002
-    assert (signer.claim["scopes"], signer.claim["token"], signer.claim["nonce"]) == (("b", "a"), "", "n-1")
+    assert signer.claim.signed_at == 1795239325002
+    assert (signer.claim.scopes, signer.claim.token, signer.claim.nonce) == (("b", "a"), "", "n-1")
 
 
 @pytest.mark.parametrize("number", [3, 4])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -38,6 +39,33 @@ class Request(Struct, frozen=True, kw_only=True):
     id: str
     method: str
     params: Any
+
+
+class Claim(Struct, frozen=True, kw_only=True):
+    """Who a connect request says it is, as far as its device signs for it.
+
+    Attributes:
+        scopes: In the order in which they are asked for.
+        signed_at: The challenge's own time, verbatim.
+        token: Whichever token is sent along; "" if none is.
+        nonce: The challenge's.
+    """
+
+    client_id: str
+    client_mode: str
+    role: str
+    scopes: Sequence[str]
+    signed_at: float
+    token: str
+    nonce: str
+    platform: str
+
+    def text(self, device_id: str) -> str:
+        """What is signed (v3). The last field, the device family, is empty for us."""
+        at = self.signed_at
+        moment = str(int(at)) if at == int(at) else repr(at)
+        fields = ("v3", device_id, self.client_id, self.client_mode, self.role, ",".join(self.scopes), moment)
+        return "|".join((*fields, self.token, self.nonce, self.platform.strip().lower(), ""))
 
 
 class WireError(Struct, frozen=True, kw_only=True):

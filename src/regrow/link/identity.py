@@ -8,13 +8,13 @@ import json
 import os
 import stat
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from regrow.link.frames import Claim
 from regrow.model.errors import Fatal
 
 _MAX_FILE = 64 * 1024  # a key file is half a kilobyte; anything huge is something else
@@ -70,36 +70,14 @@ class Identity:
                 raise Fatal(f"device key {path} cannot be created: {error.strerror or error}") from error
         return cls.load(path)
 
-    def sign(
-        self,
-        *,
-        client_id: str,
-        client_mode: str,
-        role: str,
-        scopes: Sequence[str],
-        signed_at: float,
-        token: str,
-        nonce: str,
-        platform: str,
-    ) -> dict[str, Any]:
+    def sign(self, claim: Claim) -> dict[str, Any]:
         """Return the `device` object of a connect request: who we are, and the proof for this challenge."""
-        text = proof_text(
-            self.device_id,
-            client_id=client_id,
-            client_mode=client_mode,
-            role=role,
-            scopes=scopes,
-            signed_at=signed_at,
-            token=token,
-            nonce=nonce,
-            platform=platform,
-        )
         return {
             "id": self.device_id,
             "publicKey": self.public_key,
-            "signature": _b64url(self._key.sign(text.encode())),
-            "signedAt": signed_at,
-            "nonce": nonce,
+            "signature": _b64url(self._key.sign(claim.text(self.device_id).encode())),
+            "signedAt": claim.signed_at,
+            "nonce": claim.nonce,
         }
 
     def to_pem(self) -> str:
@@ -107,24 +85,6 @@ class Identity:
         return self._key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         ).decode()
-
-
-def proof_text(
-    device_id: str,
-    *,
-    client_id: str,
-    client_mode: str,
-    role: str,
-    scopes: Sequence[str],
-    signed_at: float,
-    token: str,
-    nonce: str,
-    platform: str,
-) -> str:
-    """Return the text that is signed (v3). The last field, the device family, is empty for us."""
-    moment = str(int(signed_at)) if signed_at == int(signed_at) else repr(signed_at)
-    fields = ("v3", device_id, client_id, client_mode, role, ",".join(scopes), moment, token, nonce)
-    return "|".join((*fields, platform.strip().lower(), ""))
 
 
 def _create(path: Path, identity: Identity) -> None:

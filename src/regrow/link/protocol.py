@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from regrow.link import frames
-from regrow.link.frames import Envelope, Hello, WireError
+from regrow.link.frames import Claim, Envelope, Hello, WireError
 from regrow.model.errors import GatewayError, LinkError, TransportError
 
 CALL_TIMEOUT = 30.0
@@ -25,18 +25,7 @@ _CONNECT_ID = "connect"
 class Signer(Protocol):
     """Proves who we are; `regrow.link.identity.Identity` is one."""
 
-    def sign(
-        self,
-        *,
-        client_id: str,
-        client_mode: str,
-        role: str,
-        scopes: Sequence[str],
-        signed_at: float,
-        token: str,
-        nonce: str,
-        platform: str,
-    ) -> dict[str, Any]:
+    def sign(self, claim: Claim) -> dict[str, Any]:
         """Return the `device` object of a connect request."""
 
 
@@ -302,16 +291,11 @@ class GatewayProtocol:
         if self._token:
             params["auth"] = {"token": self._token}
         if self._identity is not None:
-            params["device"] = self._identity.sign(
-                client_id=CLIENT_ID,
-                client_mode=CLIENT_MODE,
-                role=ROLE,
-                scopes=self._scopes,
-                signed_at=challenge.ts,
-                token=self._token or "",
-                nonce=challenge.nonce,
-                platform=self._platform,
-            )
+            claim = Claim(
+                client_id=CLIENT_ID, client_mode=CLIENT_MODE, role=ROLE, scopes=self._scopes, signed_at=challenge.ts,
+                token=self._token or "", nonce=challenge.nonce, platform=self._platform,
+            )  # fmt: skip
+            params["device"] = self._identity.sign(claim)
         self._outgoing.append(frames.write(frames.Request(id=_CONNECT_ID, method="connect", params=params)))
         self.phase = Phase.GREETING
         return [Challenge(challenge.nonce)]

@@ -10,7 +10,7 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from regrow.link.identity import proof_text
+from regrow.link.frames import Claim
 from regrow.testing.answers import method_names
 from regrow.testing.world import State, World, now_ms
 
@@ -126,18 +126,13 @@ def _check_proof(params: dict[str, Any], client: dict[str, Any], asked: dict[str
             raise refuse("DEVICE_AUTH_NONCE_MISMATCH")
         if abs(device["signedAt"] - asked["ts"]) > 120_000:
             raise refuse("DEVICE_AUTH_SIGNATURE_EXPIRED")
-        text = proof_text(
-            device["id"],
-            client_id=client["id"],
-            client_mode=client["mode"],
-            role=params["role"],
-            scopes=params["scopes"],
-            signed_at=device["signedAt"],
-            token=token,
-            nonce=device["nonce"],
-            platform=client["platform"],
+        claim = Claim(
+            client_id=client["id"], client_mode=client["mode"], role=params["role"], scopes=params["scopes"],
+            signed_at=device["signedAt"], token=token, nonce=device["nonce"], platform=client["platform"],
+        )  # fmt: skip
+        Ed25519PublicKey.from_public_bytes(raw).verify(
+            _from_b64(device["signature"]), claim.text(device["id"]).encode()
         )
-        Ed25519PublicKey.from_public_bytes(raw).verify(_from_b64(device["signature"]), text.encode())
     except (KeyError, TypeError, ValueError, AttributeError, InvalidSignature):
         raise refuse("DEVICE_AUTH_SIGNATURE_INVALID") from None
 
