@@ -39,9 +39,6 @@ class Memory:
     def conclude(self, intent: int, verdict: Verdict) -> None:
         self.lines.append(("conclude", intent, verdict.result))
 
-    def remember_process(self, process: Any, **more: Any) -> None:
-        self.lines.append(("process", process.pid, more["port"]))
-
     def keep_config(self, digest: str, version: str, **more: Any) -> None:
         self.lines.append(("keep", digest, version))
 

@@ -65,7 +65,6 @@ async def test_a_start_spawns_tells_and_notes(stage: Stage, child_program: Child
     assert life.process == started.process
     assert life.token == child_program.token
     assert (stage.world.folder / FILE).stat().st_mode & 0o077 == 0
-    assert ("process", started.process.pid, child_program.port) in stage.journal.lines
 
 
 async def test_a_second_start_is_refused_while_the_first_lives(stage: Stage, child_program: ChildProgram) -> None:

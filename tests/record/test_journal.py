@@ -26,7 +26,7 @@ from regrow.model.verdicts import Episode, Verdict
 from regrow.record import migrations, store, writer
 from regrow.record.events import Event
 from regrow.record.history import History
-from regrow.record.journal import Desired, Intent, Journal, Spawned
+from regrow.record.journal import Desired, Intent, Journal
 from regrow.record.log import remember_secret
 
 GONE = Process(4242, 99)
@@ -58,7 +58,6 @@ async def test_everything_a_keeper_must_know_at_start_outlives_it(opened, path: 
     second = await journal.intend(Kill(reason="hung", process=GONE))
     journal.conclude(first, Verdict("done"))
     assert await journal.set_desired("stopped", at=5.0, by="jane")
-    journal.remember_process(GONE, port=18789, epoch=3, at=6.0, token_ref="sandbox")
     journal.keep_config("d" * 64, "2026.9.6", at=7.0, path=path)
     journal.keep_config("e" * 64, "2026.9.6", at=8.0, path=path)
     journal.forget_config("d" * 64, "2026.9.6")
@@ -73,16 +72,11 @@ async def test_everything_a_keeper_must_know_at_start_outlives_it(opened, path: 
     assert intent.key == "kill"
     assert intent.action == {"action": "kill", "reason": "hung", "process": {"pid": 4242, "started": 99}}
     assert await again.desired() == Desired("stopped", 5.0, "jane")
-    assert await again.last_process() == Spawned(GONE, 18789, 3, 6.0, "sandbox")
     assert [k.digest[0] for k in await again.kept_configs()] == ["e"]
     assert await again.open_episodes() == [episode]
     assert await again.learned("boot", "2026.9.6") == 4.6
     assert await again.learned("boot", "2026.4.29") is None
 
-    again.process_ended(GONE, at=10.0)
-    spawned = await again.last_process()
-    assert spawned is not None
-    assert spawned.ended_at == 10.0
     again.conclude(second, Verdict("inconclusive"))
     assert await again.open_intents() == []
 
@@ -90,7 +84,6 @@ async def test_everything_a_keeper_must_know_at_start_outlives_it(opened, path: 
 async def test_a_fresh_journal_knows_nothing(opened):
     journal = await opened()
     assert await journal.desired() is None
-    assert await journal.last_process() is None
     assert await journal.open_intents() == []
     assert journal.degraded == ""
     assert journal.path.name == "journal.db"

@@ -12,6 +12,7 @@ import msgspec
 from regrow.act.proof import proven
 from regrow.act.world import World
 from regrow.config.redaction import redact
+from regrow.host.private import write_private
 from regrow.host.process import alive, command, look
 from regrow.model.actions import Capture
 from regrow.model.errors import Refused
@@ -35,7 +36,8 @@ async def capture(world: World, action: Capture) -> Verdict:
     record = {"at": world.clock.now(), "reason": redact(action.reason), "process": seen, "last": last}
     folder = world.folder / "evidence"
     path = folder / f"{int(world.clock.now())}-{process.pid}.json"
-    _write(path, msgspec.json.format(msgspec.json.encode(record), indent=1))
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_private(path, msgspec.json.format(msgspec.json.encode(record), indent=1))
     _prune(folder)
     world.say("evidence", {"file": str(path), "reason": redact(action.reason), **seen, "last": last[-5:]})
     text = f"state {seen['state']}, {seen['cpu']:.1f} s of CPU, {seen['rss'] >> 20} MB; kept in {path}"
@@ -71,13 +73,6 @@ def _text(path: Path) -> str:
     with suppress(OSError), path.open("rb") as file:
         return file.read(_CAP).decode(errors="replace").strip()
     return ""
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
 
 
 def _prune(folder: Path) -> None:

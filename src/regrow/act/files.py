@@ -15,6 +15,7 @@ from typing import Any
 import pyjson5
 
 from regrow.config.redaction import HIDDEN, names_secret, redact
+from regrow.host import private
 from regrow.model.errors import Refused, Retryable
 
 _CAP = 16 * 1024 * 1024
@@ -94,13 +95,12 @@ def target_of(path: Path) -> Path:
     return target
 
 
-def replace_file(path: Path, content: bytes, *, private: bool = False) -> None:
+def replace_file(path: Path, content: bytes) -> None:
     """Replace a file whole, with the owner and mode it had (0600 if there was none).
 
     Args:
         path: The file.
         content: What it shall hold.
-        private: Only its owner may read it, whatever mode it had.
 
     Raises:
         Retryable: The disk is full, or it cannot be written.
@@ -113,12 +113,12 @@ def replace_file(path: Path, content: bytes, *, private: bool = False) -> None:
             if before is not None and hasattr(os, "fchown"):
                 with suppress(PermissionError):
                     os.fchown(handle, before.st_uid, before.st_gid)
-                os.fchmod(handle, 0o600 if private else stat.S_IMODE(before.st_mode))
+                os.fchmod(handle, stat.S_IMODE(before.st_mode))
             file.write(content)
             file.flush()
             os.fsync(handle)
         fresh.replace(path)
-        _sync_folder(path.parent)
+        private.sync_folder(path.parent)
     except OSError as error:
         raise Retryable(f"{path} cannot be written: {error.strerror or error}") from None
     finally:
@@ -133,18 +133,9 @@ def write_private(path: Path, content: bytes) -> None:
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private.write_private(path, content, durable=True)
     except OSError as error:
-        raise Retryable(f"{path.parent} cannot be made: {error.strerror or error}") from None
-    replace_file(path, content, private=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        raise Retryable(f"{path} cannot be written: {error.strerror or error}") from None
 
 
 def diff(before: bytes | None, after: bytes | None, *, names: tuple[str, str] = ("before", "after")) -> str:

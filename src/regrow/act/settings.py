@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -62,7 +63,8 @@ class ConfigStore:
         if self._whole(path, digest) is None:
             files.write_private(path, content)
         with suppress(OSError):
-            os.utime(path)
+            now = time.time_ns()  # finer than what the system notes by itself: which is newest must be known
+            os.utime(path, ns=(now, now))
         return Kept(digest, version, path.stat().st_mtime, path)
 
     def kept(self) -> list[Kept]:

@@ -16,7 +16,7 @@ from regrow.host import openclaw as openclaws
 from regrow.host import paths, ports
 from regrow.host.child import Child
 from regrow.host.launch import Launch, package_version, plan
-from regrow.host.lives import FILE, MARK, Life, recall, remember
+from regrow.host.lives import MARK, Life, recall, remember
 from regrow.host.openclaw import Installation, find_openclaw
 from regrow.host.services import Unit
 from regrow.link.line import Line
@@ -24,7 +24,6 @@ from regrow.model.action import Action
 from regrow.model.changes import Change
 from regrow.model.errors import Refused
 from regrow.model.facts import AnyFact
-from regrow.model.gateway import Process
 from regrow.model.verdicts import Verdict
 
 Say = Callable[[str, dict[str, Any]], None]
@@ -52,9 +51,6 @@ class Journal(Protocol):
 
     def close_changes(self, ids: Sequence[str], *, at: float, why: str) -> None:
         """Remember that these changes no longer stand."""
-
-    def remember_process(self, process: Process, *, port: int, epoch: int, at: float, token_ref: str = "") -> None:
-        """Remember a process we started or took over."""
 
     def keep_config(self, digest: str, version: str, *, at: float, path: Path) -> None:
         """Remember that this version served this configuration."""
@@ -201,10 +197,6 @@ class World:
             remember(self.folder, life)
         except OSError as error:
             self.say("trouble", {"what": f"the gateway's identity could not be noted: {error.strerror or error}"})
-        if self.journal is not None and life.process is not None:
-            self.journal.remember_process(
-                life.process, port=life.port, epoch=life.epoch, at=life.at, token_ref=str(self.folder / FILE)
-            )
 
     async def call(self, method: str, params: Mapping[str, Any] | None = None, within: float = 10.0) -> Any:
         """Ask the gateway.

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from regrow.daemon.memory import Memory
-from regrow.host.lives import write_private
 from regrow.host.notify import notify, watchdog_interval
+from regrow.host.private import write_private
 from regrow.model.actions import LookOwner
 from regrow.model.errors import RegrowError
 from regrow.model.facts import OwnerSeen

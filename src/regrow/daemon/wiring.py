@@ -332,7 +332,6 @@ class Daemon:
             case OutputSeen(kind="ready"):
                 self.health.nudge()
             case ChildExited() if self.world.child is not None and self.world.child.process == fact.process:
-                self.journal.process_ended(fact.process, at=fact.at)
                 self.world.child = None
             case PackageSeen():
                 self.settings.forget()

@@ -64,7 +64,6 @@ class View(Struct, frozen=True, kw_only=True, omit_defaults=True):
     epoch: int = 0
     mode: Mode = Mode.OWN
     owner: str = ""
-    owner_at: float = 0.0
     owner_detail: str = ""
     rivals: tuple[str, ...] = ()
     adopted: bool = False
@@ -171,15 +170,13 @@ def fold(v: View, fact: AnyFact) -> View:
             return _owner(v, fact)
         case ChildStarted():
             return replace(
-                v, process=fact.process, port=fact.port, adopted=True, owner="ours", owner_at=v.at,
+                v, process=fact.process, port=fact.port, adopted=True, owner="ours",
                 ready=False, boot_id="", probe=None, link="down", link_since=v.at,
             )  # fmt: skip
         case ChildExited() if v.process is None or fact.process == v.process:
             # what another keeper tends is that keeper's to start again
             owner = "healer" if v.owner == "healer" else "none"
-            return replace(
-                v, process=None, ready=False, probe=None, boot_id="", link="down", owner=owner, owner_at=v.at
-            )
+            return replace(v, process=None, ready=False, probe=None, boot_id="", link="down", owner=owner)
         case Probed():
             return replace(v, probe=fact, version=fact.version or v.version)
         case ConfigSeen():
@@ -222,7 +219,7 @@ def _owner(v: View, fact: OwnerSeen) -> View:
     watched = v.mode is Mode.SERVICE and not v.adopted
     mode = v.mode if fact.owner == "none" and v.mode is Mode.SERVICE else fact.mode
     v = replace(
-        v, owner=fact.owner, owner_at=v.at, owner_detail=fact.detail, mode=mode, rivals=fact.rivals,
+        v, owner=fact.owner, owner_detail=fact.detail, mode=mode, rivals=fact.rivals,
         port=fact.port if fact.port is not None else v.port,
     )  # fmt: skip
     if fact.owner == "none":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from regrow.host.private import write_private
 from regrow.host.process import LINUX, alive, environ, identify
 from regrow.model.gateway import Process
 
@@ -51,27 +51,6 @@ def remember(folder: Path, life: Life) -> None:
         OSError: The directory cannot be written.
     """
     write_private(folder / FILE, msgspec.json.encode(life))
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Replace a small private file at once, whole or not at all.
-
-    Raises:
-        OSError: The disk is full, or the directory cannot be written; the old file is still there.
-    """
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            if os.write(handle, content) != len(content):  # what fitted is no file
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        finally:
-            os.close(handle)
-        fresh.replace(path)
-    except OSError:
-        with suppress(OSError):
-            fresh.unlink()
-        raise
 
 
 def recall(folder: Path) -> Life | None:

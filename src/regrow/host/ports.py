@@ -54,17 +54,6 @@ async def accepts(port: int, within: float = 1.0, *, host: str = LOOPBACK) -> bo
     return True
 
 
-async def wait_free(port: int, within: float, *, every: float = 0.05) -> bool:
-    """Wait until the port is free; False if it still is not when the time is over."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + within
-    while not is_free(port):
-        if loop.time() >= deadline:
-            return False
-        await asyncio.sleep(every)
-    return True
-
-
 def listener(port: int, likely: Iterable[int] = ()) -> Process | None:
     """The process that listens on this port of loopback or of every address.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from msgspec import Struct
 
 from regrow.host import paths
 from regrow.host.ports import free_port, is_free
+from regrow.host.private import write_private
 from regrow.model.errors import Fatal
 
 
@@ -56,11 +56,12 @@ def open_sandbox(name: str = "sandbox", *, root: Path | None = None, port: int |
     config, token_file, port_file = state / "openclaw.json", place / "token", place / "port"
     try:
         if not token_file.exists():
-            write_private(token_file, secrets.token_urlsafe(32) + "\n")
+            write_private(token_file, f"{secrets.token_urlsafe(32)}\n".encode(), durable=True)
         chosen = port or _port_of(port_file)
-        write_private(port_file, f"{chosen}\n")
+        write_private(port_file, f"{chosen}\n".encode())
         if not config.exists():
-            write_private(config, json.dumps(minimal_config(place / "gateway.log"), indent=2) + "\n")
+            text = json.dumps(minimal_config(place / "gateway.log"), indent=2)
+            write_private(config, f"{text}\n".encode(), durable=True)
     except OSError as error:
         raise Fatal(
             f"cannot write the sandbox in {place}: {error.strerror or error}; remove it to start afresh"
@@ -74,20 +75,6 @@ def minimal_config(log: Path) -> dict[str, Any]:
         "gateway": {"mode": "local", "bind": "loopback", "reload": {"mode": "hybrid"}},
         "logging": {"file": str(log)},
     }
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file only this user may read, whole or not at all."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(fd, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)
 
 
 def _port_of(file: Path) -> int:

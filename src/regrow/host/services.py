@@ -16,7 +16,7 @@ from typing import Literal
 from msgspec import Struct
 
 from regrow.host import paths, units
-from regrow.host.sandbox import write_private
+from regrow.host.private import write_private
 from regrow.model.errors import Fatal
 from regrow.model.gateway import Process
 
@@ -102,7 +102,7 @@ def install_service(name: str, argv: Sequence[str], *, env: Mapping[str, str] | 
     file = _systemd_file(name)
     text = units.systemd_unit(argv, env=given, systemd=systemd_version(), template=name != "default")
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_private(file, text)
+    write_private(file, text.encode(), durable=True)
     _systemctl("daemon-reload")
     _systemctl("enable", units.unit_name(name))
     _systemctl("restart", "--no-block", units.unit_name(name))
@@ -265,7 +265,7 @@ def _install_launchd(name: str, argv: Sequence[str], env: Mapping[str, str]) -> 
     file.parent.mkdir(parents=True, exist_ok=True)
     log = paths.private_dir(paths.state_dir(name)) / "service.log"
     _run(["launchctl", "bootout", f"gui/{os.getuid()}/{units.label(name)}"])  # an older one; fails if there is none
-    write_private(file, units.launchd_plist(name, argv, env=env, log=log).decode())
+    write_private(file, units.launchd_plist(name, argv, env=env, log=log), durable=True)
     code, out = _run(["launchctl", "bootstrap", f"gui/{os.getuid()}", str(file)])
     if code:
         raise Fatal(f"launchctl bootstrap failed (exit {code}): {out.strip()[-300:]}")

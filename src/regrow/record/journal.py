@@ -13,7 +13,6 @@ from msgspec import Struct
 
 from regrow.model.action import Action
 from regrow.model.changes import Change
-from regrow.model.gateway import Process
 from regrow.model.verdicts import Episode, Proposal, Verdict
 from regrow.record.log import clean
 from regrow.record.writer import Listener, Writer
@@ -25,17 +24,6 @@ class Desired(Struct, frozen=True):
     want: Literal["running", "stopped"]
     since: float
     by: str
-
-
-class Spawned(Struct, frozen=True):
-    """The last gateway process we started or took over; `ended_at` None as long as its end was not seen."""
-
-    process: Process
-    port: int
-    epoch: int
-    at: float
-    token_ref: str = ""
-    ended_at: float | None = None
 
 
 class Intent(Struct, frozen=True):
@@ -147,24 +135,6 @@ class Journal:
         self._writer.add("INSERT OR REPLACE INTO desired VALUES (?, ?, ?, ?)", (self._gateway, want, at, clean(by)))
         return await self.commit(durable=True)
 
-    def remember_process(self, process: Process, *, port: int, epoch: int, at: float, token_ref: str = "") -> None:
-        """Remember a process we started or took over, so that the next life of regrow finds it again.
-
-        Args:
-            process: Its identity.
-            port: Where it listens.
-            epoch: The lifecycle's epoch.
-            at: When.
-            token_ref: Where its token is kept; never the token.
-        """
-        values = (self._gateway, process.pid, process.started, port, epoch, at, token_ref)
-        self._writer.add("INSERT OR REPLACE INTO processes VALUES (?, ?, ?, ?, ?, ?, ?, NULL)", values)
-
-    def process_ended(self, process: Process, *, at: float) -> None:
-        """Remember that its end was seen."""
-        values = (at, self._gateway, process.pid, process.started)
-        self._writer.add("UPDATE processes SET ended_at = ? WHERE gateway = ? AND pid = ? AND started = ?", values)
-
     def keep_config(self, digest: str, version: str, *, at: float, path: Path) -> None:
         """Remember that this version served this configuration, and where its copy lies."""
         self._writer.add("INSERT OR REPLACE INTO kept_configs VALUES (?, ?, ?, ?)", (digest, version, at, str(path)))
@@ -214,13 +184,6 @@ class Journal:
         """What a person last wanted."""
         rows = await self._writer.rows("SELECT want, since, by FROM desired WHERE gateway = ?", self._gateway)
         return Desired(*rows[0]) if rows else None
-
-    async def last_process(self) -> Spawned | None:
-        """The process we last started or took over."""
-        rows = await self._writer.rows(
-            "SELECT pid, started, port, epoch, at, token_ref, ended_at FROM processes WHERE gateway = ?", self._gateway
-        )
-        return next((Spawned(Process(pid, started), *rest) for pid, started, *rest in rows), None)
 
     async def open_intents(self) -> list[Intent]:
         """Intents without an outcome, oldest first."""

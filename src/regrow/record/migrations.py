@@ -52,6 +52,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
              id TEXT PRIMARY KEY, state TEXT NOT NULL, created REAL NOT NULL, decided REAL, data TEXT NOT NULL
            ) STRICT""",
     ),
+    ("DROP TABLE processes",),  # nobody read it: the note of a life has more, and is there before the spawn
 )
 
 VERSION = len(STEPS)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import secrets
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import structlog
+
+from regrow.host.private import write_private
 
 
 class Snapshot:
@@ -51,15 +51,9 @@ class Snapshot:
 
 
 def _replace(path: Path, text: bytes) -> str:
-    """Write beside the file, then rename. Returns what went wrong, or ""."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    """Returns what went wrong, or ""."""
     try:
-        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            file.write(text)
-        fresh.replace(path)
+        write_private(path, text)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            fresh.unlink(missing_ok=True)
         return error.strerror or str(error)
     return ""
