@@ -15,6 +15,7 @@ from regrow.act.effects import explain
 from regrow.act.executor import Executor
 from regrow.model.actions import (
     Capture,
+    FileIssue,
     Kill,
     LookOwner,
     Reload,
@@ -98,6 +99,27 @@ async def test_changes_are_made_one_at_a_time_in_order_and_looks_beside_them(sta
         going.set()
         await stage.wait_for(Ended, 4)
     assert done == ["terminate", "reload", "restart-in-place"]
+
+
+async def test_what_leaves_the_gateway_alone_does_not_hold_up_what_saves_it(stage: Stage) -> None:
+    order: list[str] = []
+    hanging = asyncio.Event()
+
+    async def effect(action: Any) -> None:
+        if isinstance(action, FileIssue):
+            await hanging.wait()
+        order.append(action.key)
+
+    async with executor(stage, {FileIssue: effect, Terminate: effect}) as work:
+        for subject in ("a", "b"):
+            work.submit(FileIssue(subject=subject, title="t", body="b", reason="why"))
+        work.submit(Terminate(process=SOMEBODY, reason="why"))
+        await stage.wait_for(Ended)
+        assert order == ["terminate"]
+        hanging.set()
+        await stage.wait_for(Ended, 3)
+    assert order == ["terminate", "file-issue:a", "file-issue:b"]
+    assert len([line for line in stage.journal.lines if line[0] == "intend"]) == 3
 
 
 async def test_the_same_wish_twice_at_once_is_one_and_later_it_is_new(stage: Stage) -> None:

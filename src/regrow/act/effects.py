@@ -15,6 +15,7 @@ from regrow.model.actions import (
     Continue,
     Dial,
     Doctor,
+    FileIssue,
     HangUp,
     Kill,
     Reload,
@@ -50,6 +51,7 @@ def effects(world: World) -> dict[type[Action], Effect]:
     table: dict[type[Action], Effect] = {kind: partial(effect, world) for kind, effect in _TABLE.items()}
     table[Dial] = partial(_dial, world)
     table[HangUp] = partial(_hang_up, world)
+    table[FileIssue] = partial(_file_issue, world)
     return table
 
 
@@ -65,6 +67,12 @@ async def _hang_up(world: World, _action: HangUp) -> Verdict:
     return Verdict(result="done")
 
 
+async def _file_issue(world: World, action: FileIssue) -> Verdict:
+    if world.tracker is None:
+        raise Refused("there is nobody to file issues with", by="github")
+    return await world.tracker.file(action)
+
+
 async def explain(world: World, action: AnyAction) -> str:
     """What a dry run says it would have done."""
     match action:
@@ -77,5 +85,8 @@ async def explain(world: World, action: AnyAction) -> str:
             return f"it would {verb} process {action.process.pid}: {action.reason}"
         case RestoreConfig():
             return f"it would restore configuration {action.digest[:12]}: {action.reason}"
+        case FileIssue():
+            where = (world.tracker.where() if world.tracker is not None else "") or "a repository still to be chosen"
+            return f"it would file an issue in {where}: {action.title}"
         case _:
             return f"it would {action.kind.replace('-', ' ')}: {action.reason}"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from regrow.act.issues import Tracker
 from regrow.config.redaction import remember_secret
 from regrow.decide.profiles import DEFAULT, Policy
 from regrow.decide.view import View
@@ -84,6 +85,7 @@ class World:
         allow_unconfigured: Start although the configuration does not say `gateway.mode`.
         unit: The service that runs it, in service mode.
         keep: How many proven configurations are kept.
+        tracker: Files issues, None where that is not set up.
         child: The process we spawned or took over.
         on_child: Told about each new one.
     """
@@ -109,6 +111,7 @@ class World:
     allow_unconfigured: bool = False
     unit: Unit | None = None
     keep: int = 30
+    tracker: Tracker | None = None
     child: Child | None = None
     on_child: Callable[[Child], None] = _ignore
     _installation: Installation | None = None

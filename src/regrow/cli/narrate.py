@@ -26,6 +26,7 @@ _ACTIONS = {
     "revive": "waking the gateway, which lives without listening",
     "reload": "having the gateway read its settings again",
     "doctor": "letting OpenClaw's doctor repair openclaw.json",
+    "file-issue": "filing an issue",
     "restore-config": "putting back an openclaw.json that worked",
 }
 _PHASES = {
@@ -189,6 +190,8 @@ _TELLERS: dict[str, Callable[[Data], Line | None]] = {
     "config:rejected": lambda data: Line(
         f"the new configuration is not taken: {'; '.join(map(str, data.get('problems') or ()))}", "bad"
     ),
+    "issue:opened": lambda data: Line(f"an issue was opened: {data.get('repo')}#{data.get('number')}"),
+    "issue:updated": lambda data: Line(f"a comment was added to the issue {data.get('repo')}#{data.get('number')}"),
     "evidence": lambda data: Line(f"what could be learned about it is in {data.get('file', '')}", "dim"),
     "events:skipped": lambda data: Line(f"{data.get('count', 'some')} events came too fast and are not shown", "dim"),
 }

@@ -193,7 +193,7 @@ def _contradictions(config: Config) -> list[str]:
             problems.append("gateway.url: must not hold a token or password; use gateway.token_file")
     if gateway.unit is not None and gateway.mode in {"own", "attach"}:
         problems.append('gateway.unit: only a service has one; remove it, or set gateway.mode = "service"')
-    problems += config.healing.problems()
+    problems += [*config.healing.problems(), *config.github.problems()]
     for settings in config.domains().values():
         problems += settings.problems()
     return problems

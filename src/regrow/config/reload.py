@@ -15,6 +15,7 @@ Applies = Literal["at once", "next gateway start", "regrow restart"]
 _APPLIES: dict[str, Applies] = {
     "heal": "at once",
     "healing": "at once",
+    "github": "at once",
     "regrow.journal_days": "at once",
     "regrow.journal_mb": "at once",
     "regrow.leave_running": "at once",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
+from regrow.config.people import GithubConfig
 from regrow.decide.domains.base import DomainConfig, registry
 from regrow.decide.healing import HealingConfig
 from regrow.model.errors import ConfigError
@@ -156,6 +157,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     gateway: GatewayConfig = field(default_factory=GatewayConfig)
     regrow: RegrowConfig = field(default_factory=RegrowConfig)
     healing: HealingConfig = field(default_factory=HealingConfig)
+    github: GithubConfig = field(default_factory=GithubConfig)
     heal: Any = field(default_factory=_heal_defaults)
 
     def domains(self) -> dict[str, DomainConfig]:
@@ -165,7 +167,10 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def sections() -> dict[str, type[Struct]]:
     """The tables at the top of the file and the type of each."""
-    return {"gateway": GatewayConfig, "regrow": RegrowConfig, "healing": HealingConfig, "heal": heal_type()}
+    return {
+        "gateway": GatewayConfig, "regrow": RegrowConfig, "healing": HealingConfig, "github": GithubConfig,
+        "heal": heal_type(),
+    }  # fmt: skip
 
 
 @functools.cache

@@ -21,6 +21,7 @@ from regrow.daemon.desk import Desk
 from regrow.daemon.memory import memory_of, recalled
 from regrow.daemon.mind import Mind
 from regrow.daemon.ownership import Ownership
+from regrow.daemon.people import tracker
 from regrow.daemon.place import Place, launching, place_of
 from regrow.daemon.signals import Signals
 from regrow.daemon.status import status
@@ -167,7 +168,8 @@ class Daemon:
             remember_secret(place.token)
         early: list[tuple[str, dict[str, Any]]] = []  # what the journal has to say since it was opened
         self.journal.listen(lambda type_, data: early.append((type_, data)))
-        self.events = Events(self.journal, name=pseudonyms(place.folder / "pseudonyms.key"), clock=clock.now)
+        self.pseudonym = pseudonyms(place.folder / "pseudonyms.key")
+        self.events = Events(self.journal, name=self.pseudonym, clock=clock.now)
         self.journal.listen(self.publish)
         for type_, data in early:
             self.publish(type_, data)
@@ -228,7 +230,7 @@ class Daemon:
             view=self.mind.view, clock=self.clock, journal=self.journal, say=self.publish, line=self.line,
             policy=self.policy, port=life.port if life is not None else place.port,
             token=(life.token if life is not None else None) or place.token, fresh_token=place.token is None,
-            keep=self.config.heal.settings.keep, on_child=self.watch, **launching(gateway),
+            keep=self.config.heal.settings.keep, on_child=self.watch, tracker=tracker(self), **launching(gateway),
         )  # fmt: skip
 
     async def _need_openclaw(self) -> None:

@@ -8,9 +8,10 @@ from regrow.model.actions import AnyAction
 
 RANK = (
     "capture", "continue", "kill", "terminate", "hang-up", "restore-config", "doctor", "start", "revive",
-    "undo", "restart-in-place", "restart-gateway", "reload", "verify", "look-owner", "look-config", "dial",
+    "undo", "restart-in-place", "restart-gateway", "reload", "file-issue", "verify", "look-owner",
+    "look-config", "dial",
 )  # fmt: skip
-"""What comes first when several are due: what lets it live, what ends it, what mends it, what starts it, then looks."""
+"""What comes first when several are due: what lets it live, ends it, mends it, starts it, tells of it, then looks."""
 
 
 def arrange(wishes: Iterable[AnyAction], pending: frozenset[str]) -> list[AnyAction]:

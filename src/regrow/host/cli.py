@@ -1,4 +1,4 @@
-"""Runs an OpenClaw command to its end: bounded in time and output, nothing of it left behind."""
+"""Runs a command to its end, OpenClaw's most of all: bounded in time and output, nothing of it left behind."""
 
 from __future__ import annotations
 
@@ -56,9 +56,34 @@ async def run_openclaw(
         Fatal: The program does not exist or may not be run.
     """
     what = f"openclaw {' '.join(argv)}"
+    return await run_command(
+        installation.argv(*argv), what, env=env, timeout=timeout, cap=cap, missing="install OpenClaw again"
+    )
+
+
+async def run_command(
+    argv: Sequence[str],
+    what: str,
+    *,
+    env: Mapping[str, str],
+    timeout: float = 60.0,  # noqa: ASYNC109  (as above)
+    cap: int = CAP,
+    missing: str = "install it",
+) -> Finished:
+    """Run a program without a shell and wait for its end.
+
+    Args:
+        argv: The program and its arguments.
+        what: What to call it in messages.
+        env, timeout, cap: As above.
+        missing: What to do when the program is not there.
+
+    Raises:
+        Retryable, Fatal: As above.
+    """
     try:
         process = await asyncio.create_subprocess_exec(
-            *installation.argv(*argv),
+            *argv,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -66,7 +91,7 @@ async def run_openclaw(
             start_new_session=True,
         )
     except (FileNotFoundError, PermissionError) as error:
-        raise Fatal(f"cannot run {what}: {os.strerror(error.errno or 0)}; install OpenClaw again") from None
+        raise Fatal(f"cannot run {what}: {os.strerror(error.errno or 0)}; {missing}") from None
     except OSError as error:
         raise Retryable(f"cannot run {what}: {os.strerror(error.errno or 0)}", after=5.0) from None
     done = False

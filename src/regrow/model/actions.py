@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from regrow.model.action import Action, Lane, Risk
+from regrow.model.action import Action, Lane, Risk, Targeted
 from regrow.model.changes import Change
 from regrow.model.gateway import Process
 
@@ -151,7 +151,29 @@ class Undo(Action, frozen=True, tag="undo"):
         return f"{self.kind}:{self.changes[0].id if self.changes else ''}"
 
 
+# ── telling people ──
+
+
+class FileIssue(Targeted, frozen=True, tag="file-issue"):
+    """Open a GitHub issue about the subject, or add to the open one. The gateway is not touched.
+
+    A write within the cooldown is refused with `retry_at`: wish it once per incident, not as long as it stands.
+
+    Attributes:
+        title, body: For people; secrets are removed before it is sent. `decide/reports.py` has the words.
+        label: Another than the one in the settings, or "".
+    """
+
+    title: str
+    body: str
+    label: str = ""
+    risk: ClassVar[Risk] = "gentle"
+    lane: ClassVar[Lane] = "people"
+    limit: ClassVar[float] = 20.0
+
+
 AnyAction = (
     LookOwner | LookConfig | Verify | Capture | Dial | HangUp | Start | RestartInPlace | Terminate
     | Kill | Continue | Revive | Reload | Doctor | RestoreConfig | RestartGateway | Undo
+    | FileIssue
 )  # fmt: skip

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from regrow.model.action import Action
 from regrow.model.changes import Change
+from regrow.model.people import Filed
 from regrow.model.verdicts import Episode, Proposal, Verdict
 from regrow.record.log import clean
 from regrow.record.writer import Listener, Writer
@@ -177,6 +178,24 @@ class Journal:
     def learn(self, what: str, version: str, value: float, *, at: float) -> None:
         """Remember a figure of this host, such as the seconds a boot of this version takes."""
         self._writer.add("INSERT OR REPLACE INTO learned VALUES (?, ?, ?, ?)", (what, version, value, at))
+
+    async def book_filed(self, filed: Filed) -> None:
+        """Remember a write to an issue tracker before it is made."""
+        values = (filed.marker, filed.repo, filed.number, filed.at)
+        self._writer.add("INSERT OR REPLACE INTO issues VALUES (?, ?, ?, ?)", values)
+        await self.commit()
+
+    def unbook_filed(self, marker: str, before: Filed | None) -> None:
+        """It was certainly not made: remember the one before again, or none."""
+        self._writer.add("DELETE FROM issues WHERE marker = ?", (marker,))
+        if before is not None:
+            values = (marker, before.repo, before.number, before.at)
+            self._writer.add("INSERT OR REPLACE INTO issues VALUES (?, ?, ?, ?)", values)
+
+    async def filed(self, marker: str) -> Filed | None:
+        """The last write about the subject this marker stands for."""
+        rows = await self._writer.rows("SELECT marker, repo, number, at FROM issues WHERE marker = ?", marker)
+        return Filed(*rows[0]) if rows else None
 
     # ── reading, at start ──
 

@@ -53,6 +53,11 @@ STEPS: tuple[tuple[str, ...], ...] = (
            ) STRICT""",
     ),
     ("DROP TABLE processes",),  # nobody read it: the note of a life has more, and is there before the spawn
+    (
+        """CREATE TABLE issues (
+             marker TEXT PRIMARY KEY, repo TEXT NOT NULL, number INTEGER NOT NULL, at REAL NOT NULL
+           ) STRICT""",
+    ),
 )
 
 VERSION = len(STEPS)

@@ -21,7 +21,7 @@ from regrow.record.migrations import migrate, refuse_foreign
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _SIDES = ("", "-wal", "-shm")
 # what a person decided or a gateway's life depends on; events are history and stay in the file that was moved aside
-_SAVED = ("desired", "kept_configs", "learned", "episodes", "intents", "changes", "proposals")
+_SAVED = ("desired", "kept_configs", "learned", "episodes", "intents", "changes", "proposals", "issues")
 
 # what is over, and since when
 _ENDS = (("intents", "ended_at"), ("episodes", "closed"), ("changes", "gone_at"), ("proposals", "decided"))
