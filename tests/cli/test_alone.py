@@ -261,6 +261,17 @@ async def test_logs_are_shown_without_secrets_or_colours(shell: Shell) -> None:
     assert (await shell("logs")).out == "it said *** to nobody\n", "a known token is hidden wherever it stands"
 
 
+async def test_no_line_of_a_key_is_shown_wherever_the_shown_lines_begin(shell: Shell) -> None:
+    log = shell.state() / "logs" / "gateway.log"
+    log.parent.mkdir(parents=True)
+    body = "".join(f"{letter * 64}\n" for letter in "QRSTUV")
+    log.write_text(f"first\n-----BEGIN PRIVATE KEY-----\n{body}-----END PRIVATE KEY-----\nlast\n")
+    for count, shown in (("10", "first\n***\nlast\n"), ("2", "***\nlast\n"), ("1", "last\n")):
+        assert (await shell("logs", "-n", count)).out == shown
+    log.write_text(f"{body}-----END PRIVATE KEY-----\nlast\n")
+    assert (await shell("logs")).out == "***\nlast\n", "its beginning went with an older file"
+
+
 async def test_logs_are_followed_into_the_next_file(shell: Shell) -> None:
     log = shell.state() / "logs" / "gateway.log"
     log.parent.mkdir(parents=True, mode=0o700)

@@ -80,6 +80,20 @@ async def test_secrets_do_not_get_out(tmp_path: Path) -> None:
     assert "bad login" in f"{box.of(ChildExited)[0].last}"
 
 
+async def test_no_line_of_a_key_that_it_prints_gets_out(tmp_path: Path) -> None:
+    box, told = Box(), Told()
+    body = [letter * 64 for letter in "QRSTUV"]
+    lines = ["Error: bad key -----BEGIN RSA PRIVATE KEY-----", *body, "Wz==", "-----END RSA PRIVATE KEY-----"]
+    program = f"for line in {lines[:4]} + ['[gateway] ready'] + {lines[4:]} + ['Error: it ends']: print(line)"
+    with structlog.testing.capture_logs() as logs:
+        watch = ChildWatch(start(tmp_path, program), box.post, box.clock, told.say)
+        await watch.run()
+    everything = f"{box.facts}{told}{logs}{watch.last_lines()}"
+    assert not [piece for piece in (*body, "Wz==") if piece in everything]
+    assert watch.last_lines() == ("Error: bad key ***", "***", "***", "Error: it ends")
+    assert [fact.kind for fact in box.of(OutputSeen)] == ["ready"], "what it says in between still means something"
+
+
 async def test_two_hundred_lines_are_kept(tmp_path: Path) -> None:
     box = Box()
     watch = ChildWatch(start(tmp_path, "for n in range(500): print('line', n)"), box.post, box.clock, Told().say)

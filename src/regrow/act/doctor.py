@@ -10,6 +10,7 @@ from msgspec import Struct
 from regrow.act import files
 from regrow.act.settings import Kept, Undo, is_down, keep_aside, store, validate
 from regrow.act.world import World
+from regrow.config.lines import redact_lines
 from regrow.config.redaction import redact
 from regrow.host import ports
 from regrow.host.cli import run_openclaw
@@ -201,5 +202,5 @@ def _taken_back(undo: Undo, path: Path, before: bytes | None, why: str) -> Verdi
 
 
 def _last_words(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return redact(" / ".join(lines[-3:]))[:300]
+    lines = [line.strip() for line in redact_lines(text.splitlines()) if line.strip()]
+    return " / ".join(lines[-3:])[:300]

@@ -11,6 +11,7 @@ import msgspec
 
 from regrow.act.proof import proven
 from regrow.act.world import World
+from regrow.config.lines import MOST, redact_lines
 from regrow.config.redaction import redact
 from regrow.host.private import write_private
 from regrow.host.process import alive, command, look
@@ -32,7 +33,7 @@ async def capture(world: World, action: Capture) -> Verdict:
     if not proven(world, process):
         raise Refused(f"process {process.pid} is not proven to be our gateway", by="identity")
     seen = _look(process)
-    last = [redact(line) for line in world.child.last(_LINES)] if world.child is not None else []
+    last = redact_lines(world.child.last(_LINES + MOST), _LINES) if world.child is not None else []
     record = {"at": world.clock.now(), "reason": redact(action.reason), "process": seen, "last": last}
     folder = world.folder / "evidence"
     path = folder / f"{int(world.clock.now())}-{process.pid}.json"

@@ -14,6 +14,7 @@ from typing import Any
 
 import pyjson5
 
+from regrow.config.lines import redact_lines
 from regrow.config.redaction import HIDDEN, names_secret, redact
 from regrow.host import private
 from regrow.model.errors import Refused, Retryable
@@ -154,7 +155,7 @@ def _shown(value: Any, content: bytes | None) -> list[str]:
         return json.dumps(value, indent=2, ensure_ascii=False, default=str).splitlines()
     if content is None:
         return []
-    return [redact(line) for line in content.decode(errors="replace").splitlines()]
+    return redact_lines(content.decode(errors="replace").splitlines())
 
 
 def _hide(value: Any, other: Any, *, newer: bool = False, name: str = "") -> Any:

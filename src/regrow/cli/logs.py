@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from regrow.cli.place import Place, placed
 from regrow.cli.words import complain, say
+
+if TYPE_CHECKING:
+    from regrow.config.lines import Lines
 
 EVERY = 0.3  # seconds between two looks at a growing file
 
@@ -52,7 +57,7 @@ def _gateway_log(state: Path) -> Path:
 
 
 def _show(file: Path, lines: int, *, follow: bool) -> None:
-    from regrow.config.redaction import redact
+    from regrow.config.lines import MOST, Lines, redact_lines
     from regrow.host.output import Tail, last_lines
 
     # this order: what is written meanwhile may be shown twice, and is never lost
@@ -60,18 +65,28 @@ def _show(file: Path, lines: int, *, follow: bool) -> None:
     tail = Tail(file, backlog=0 if identity is not None else None)
     if follow and identity is not None:
         list(tail.read())
-    for line in last_lines(file, lines) if lines and identity is not None else ():
-        say(redact(line))
+    # more than is shown: a private key may begin before it, and go on in what comes
+    before = last_lines(file, lines + MOST) if identity is not None else ()
+    for line in redact_lines(before, lines):
+        say(line)
+    stream = Lines()
+    for line in before:
+        stream.clean(line)
     while follow:
-        for line in tail.read():
-            say(redact(line))
+        _say_all(stream, tail.read())
         if (now := _identity(file)) != identity:  # a new start began a new file
-            for line in tail.read(final=True):
-                say(redact(line))
+            _say_all(stream, tail.read(final=True))
             tail.close()
-            tail, identity = Tail(file), now
+            tail, identity, stream = Tail(file), now, Lines()
         else:
             time.sleep(EVERY)
+
+
+def _say_all(stream: Lines, lines: Iterable[str]) -> None:
+    for line in lines:
+        clean = stream.clean(line)
+        if clean is not None:
+            say(clean)
 
 
 def _identity(file: Path) -> tuple[int, int] | None:

@@ -14,6 +14,10 @@ from urllib.parse import quote
 HIDDEN = "***"
 SHORT = 4  # a shorter secret is hidden only where it stands alone: it would blacken every text
 
+# a private key as text, in every dialect: PKCS, OpenSSH, PGP, SSH2
+KEY_BEGINS = r"-{4,5} ?BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)? ?-{4,5}"
+KEY_ENDS = r"-{4,5} ?END [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)? ?-{4,5}"
+
 _Rule = tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], str]]
 
 # words a name must end with to name a secret: `authToken`, `OPENCLAW_GATEWAY_TOKEN`, `api-key`, `set-cookie`
@@ -49,7 +53,7 @@ _PHONE = re.compile(r"(?<![\w.])\+\d[\d ().\u00a0/-]{6,22}\d(?!\d)")
 _RULES: tuple[_Rule, ...] = (
     _rule(
         "private key",
-        r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
+        rf"{KEY_BEGINS}.*?(?:{KEY_ENDS}|\Z)",
         flags=re.DOTALL,
     ),
     # a password may itself hold an @

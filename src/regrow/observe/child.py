@@ -8,7 +8,8 @@ from typing import Any
 
 import structlog
 
-from regrow.config.redaction import redact
+from regrow.config.lines import MOST, Lines
+from regrow.config.redaction import HIDDEN
 from regrow.host.child import Child
 from regrow.model.facts import ChildExited, OutputSeen
 from regrow.observe import stderr
@@ -52,6 +53,7 @@ class ChildWatch:
         self._version = version
         self._handed_over = handed_over
         self._last: deque[str] = deque(maxlen=KEPT)
+        self._lines = Lines(_WIDEST)
         self._seen: OrderedDict[str, int] = OrderedDict()
         self._log = structlog.get_logger("regrow.gateway")
 
@@ -64,24 +66,24 @@ class ChildWatch:
         backlog = None
         if self.child.adopted:
             # what it wrote before we met it is context, not news: an old "ready" proves nothing
-            self._last.extend(self._clean(line) for line in self.child.last(KEPT))
+            before = map(self._lines.clean, self.child.last(KEPT + MOST))
+            self._last.extend(line for line in before if line is not None)
             backlog = 0
         async for line in self.child.lines(backlog=backlog):
-            self._take(self._clean(line))
+            self._take(line)
         ask = self._handed_over if self.child.code == 0 else None
         self._post(self._end(handed_over=await ask() if ask is not None else False))
 
-    def _clean(self, line: str) -> str:
-        return redact(line[:_WIDEST])
-
     def _take(self, line: str) -> None:
-        meaning = stderr.read(line, self._version())
+        meaning = stderr.read(line[:_WIDEST], self._version())
+        clean = self._lines.clean(line)
         if meaning.level == "drop":
             return
-        self._last.append(line)
         if meaning.kind is not None:
-            self._post(OutputSeen(at=self._clock.now(), kind=meaning.kind, text=stderr.bare(line)))
-        self._tell(line, meaning)
+            self._post(OutputSeen(at=self._clock.now(), kind=meaning.kind, text=stderr.bare(clean or HIDDEN)))
+        if clean is not None:
+            self._last.append(clean)
+            self._tell(clean, meaning)
 
     def _tell(self, line: str, meaning: stderr.Meaning) -> None:
         """Log a line the first time, then one summary for every fifty repeats."""
