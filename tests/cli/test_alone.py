@@ -82,7 +82,7 @@ async def test_completion_is_made_for_each_shell(shell: Shell, shell_name: str, 
 
 async def test_completion_completes(shell: Shell) -> None:
     ran = await shell(_REGROW_COMPLETE="bash_complete", COMP_WORDS="regrow re", COMP_CWORD="1")
-    assert {line.split(",")[1] for line in ran.out.splitlines()} == {"restart", "reload"}
+    assert {line.split(",")[1] for line in ran.out.splitlines()} == {"restart", "reload", "reject", "resume"}
     ran = await shell(_REGROW_COMPLETE="bash_complete", COMP_WORDS="regrow restart --fo", COMP_CWORD="2")
     assert "--force" in ran.out
 

@@ -28,6 +28,8 @@ _ACTIONS = {
     "doctor": "letting OpenClaw's doctor repair openclaw.json",
     "file-issue": "filing an issue",
     "restore-config": "putting back an openclaw.json that worked",
+    "restart-gateway": "asking for a restart of the gateway",
+    "undo": "putting back what regrow changed",
 }
 _PHASES = {
     "stopped": Line("the gateway is stopped", "warn"),  # more is told where a person wants it so
@@ -160,6 +162,11 @@ def _reloaded(data: Data) -> Line:
     return Line(f"the configuration was read again: {', '.join(changed)}{waits}", "warn" if later else "")
 
 
+def _paused(data: Data) -> Line:
+    until = f" until {clock(data['until'] * 1000)}" if data.get("until") else ""
+    return Line(f"healing is paused{until} by {data.get('by', '')}; `regrow resume` ends it", "warn")
+
+
 # episodes and actions say the same with their reasons
 _QUIET = frozenset({"reply", "channel:status", "error", "gateway:reconnect", "gateway:restarted"})
 _TELLERS: dict[str, Callable[[Data], Line | None]] = {
@@ -192,6 +199,16 @@ _TELLERS: dict[str, Callable[[Data], Line | None]] = {
     ),
     "issue:opened": lambda data: Line(f"an issue was opened: {data.get('repo')}#{data.get('number')}"),
     "issue:updated": lambda data: Line(f"a comment was added to the issue {data.get('repo')}#{data.get('number')}"),
+    "proposal:created": lambda data: Line(
+        f"regrow asks: {data.get('action', '')} {data.get('subject', '')} ({data.get('reason', '')})? "
+        f"`regrow approve {data.get('id', '')}` or `regrow reject {data.get('id', '')}`",
+        "warn",
+    ),
+    "proposal:approved": lambda data: Line(f"{data.get('by', 'somebody')} approved {data.get('id', '')}", "good"),
+    "proposal:rejected": lambda data: Line(f"{data.get('by', 'somebody')} rejected {data.get('id', '')}"),
+    "proposal:expired": lambda data: Line(f"the proposal {data.get('id', '')} is over: {data.get('why', '')}", "dim"),
+    "healing:paused": _paused,
+    "healing:resumed": lambda data: Line(f"healing goes on ({data.get('by', '')})", "good"),
     "evidence": lambda data: Line(f"what could be learned about it is in {data.get('file', '')}", "dim"),
     "events:skipped": lambda data: Line(f"{data.get('count', 'some')} events came too fast and are not shown", "dim"),
 }

@@ -61,6 +61,13 @@ def lines(status: dict[str, Any], option: str = "") -> list[str]:
     told = [f"{paint(mark, colour)} {paint(_headline(status), 'bold')}"]
     told += [f"  {name:<10} {text}" for name, text in _details(status) if text]
     told += [f"  {paint('trouble', 'warn'):<10} {text}" for text in _troubles(status)]
+    for p in status.get("proposals") or ():
+        if isinstance(p, dict) and p.get("state") == "waiting":
+            asks = f"{p.get('action')} {p.get('subject')}: `regrow approve{option} {p.get('id')}`"
+            told.append(f"  {paint('asks', 'warn'):<10} {asks}")
+    if status.get("paused"):
+        until = f" until {clock(status['pausedUntil'])}" if status.get("pausedUntil") else ""
+        told.append(f"  {paint('paused', 'warn'):<10} healing is paused{until}; `regrow resume{option}` ends it")
     if status.get("want") == "stopped":
         told.append(f"  {'next':<10} regrow start{option}")
     elif status.get("observeOnly"):

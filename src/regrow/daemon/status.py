@@ -7,9 +7,11 @@ from typing import Any
 import msgspec
 
 from regrow.decide.engine import State
+from regrow.decide.people import is_paused
 from regrow.decide.supervise.state import Supervision
 from regrow.link.line import Diagnostics
 from regrow.model.gateway import Phase
+from regrow.record import shapes
 
 STATUS = {"running": "connected", "starting": "reconnecting", "reconnecting": "reconnecting"}
 
@@ -32,6 +34,7 @@ def status(
     governor, restart = liveness.governor, liveness.restart
     pending = restart.reason if restart is not None else ""
     due = restart.due if restart is not None else governor.not_before
+    paused, pause_end = is_paused(view)
     waiting = view.phase in (Phase.BACKOFF, Phase.QUARANTINE) and due > at
     return {
         "status": STATUS.get(view.phase.public, "disconnected"),
@@ -74,7 +77,10 @@ def status(
         },
         "suppressed": list(view.probe.suppressed) if view.probe is not None else [],
         "failing": list(view.probe.failing) if view.probe is not None else [],
-        "episodes": [msgspec.to_builtins(episode) for episode in state.episodes.open.values()],
+        "episodes": [shapes.episode(episode) for episode in state.episodes.open.values()],
+        "proposals": [shapes.proposal(offer.proposal) for offer in state.desk.proposals.open.values()],
+        "pausedUntil": _ms(pause_end) if paused and pause_end is not None else None,
+        "paused": paused,
         "name": name,
         "at": _ms(at),
     }

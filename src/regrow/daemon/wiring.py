@@ -64,7 +64,7 @@ from regrow.observe.ticks import Ticks
 from regrow.observe.vitals import Vitals
 from regrow.record.events import Events
 from regrow.record.journal import Journal
-from regrow.record.log import pseudonyms
+from regrow.record.log import clean, pseudonyms
 from regrow.record.snapshot import Snapshot
 from regrow.serve.control import ControlServer
 
@@ -168,8 +168,13 @@ class Daemon:
             remember_secret(place.token)
         early: list[tuple[str, dict[str, Any]]] = []  # what the journal has to say since it was opened
         self.journal.listen(lambda type_, data: early.append((type_, data)))
+<<<<<<< HEAD
         self.pseudonym = pseudonyms(place.folder / "pseudonyms.key")
         self.events = Events(self.journal, name=self.pseudonym, clock=clock.now)
+=======
+        self.journal.pseudonym = self._pseudonym = pseudonyms(place.folder / "pseudonyms.key")
+        self.events = Events(self.journal, name=self._pseudonym, clock=clock.now)
+>>>>>>> d0f9d04 (Episodes, proposals, actions, why, undo, pause and simulate on the command line)
         self.journal.listen(self.publish)
         for type_, data in early:
             self.publish(type_, data)
@@ -357,6 +362,10 @@ class Daemon:
 
     def status(self) -> dict[str, Any]:
         """What `regrow status --json` prints."""
+        told: dict[str, Any] = clean(self._status(), name=self._pseudonym)
+        return told
+
+    def _status(self) -> dict[str, Any]:
         return status(
             self.mind.state, self.line.diagnostics, name=self.config.regrow.name, at=self.clock.now(),
             connected_at=self.line.connected_at, dry_run=self.config.regrow.dry_run,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,6 +13,7 @@ import msgspec
 from regrow.model.changes import Change
 from regrow.model.errors import Fatal
 from regrow.model.verdicts import Episode, Proposal
+from regrow.record import shapes
 from regrow.record.events import Event
 from regrow.record.store import connect_readonly
 
@@ -62,6 +63,22 @@ class History:
         """The newest events, oldest first."""
         wanted, values = _types(types)
         return self._events(f"WHERE 1 {wanted} ORDER BY id DESC LIMIT ?", (*values, limit))[::-1]
+
+    def facts(self, since: float = 0.0, most: int | None = None) -> Iterator[tuple[float, str]]:
+        """Everything that was seen since a time, oldest first, as JSON of `AnyFact`."""
+        sql = "SELECT at, data FROM journal WHERE type GLOB 'fact:*' AND at >= ? ORDER BY id LIMIT ?"
+        try:
+            yield from self._db.execute(sql, (since, -1 if most is None else most))
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
+    def actions(self, limit: int = 100) -> list[dict[str, Any]]:
+        """What was carried out, newest first, in the shape of `shapes.action`."""
+        sql = "SELECT id, action, intended_at, outcome, ended_at FROM intents ORDER BY id DESC LIMIT ?"
+        return [
+            shapes.action(number, json.loads(action), at, json.loads(outcome) if outcome else None, ended)
+            for number, action, at, outcome, ended in self._ask(sql, (limit,))
+        ]
 
     def episodes(self, state: str | None = None, limit: int = 100) -> list[Episode]:
         """Episodes, newest first; only those in this state if one is given."""

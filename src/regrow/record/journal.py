@@ -46,9 +46,14 @@ class KeptConfig(Struct, frozen=True):
 
 
 class Journal:
-    """The memory of one keeper. Open it with `Journal.open`; use it from one event loop."""
+    """The memory of one keeper. Open it with `Journal.open`; use it from one event loop.
+
+    Attributes:
+        pseudonym: Makes names that stand for session keys; without it they are hidden.
+    """
 
     def __init__(self, writer: Writer, *, clock: Callable[[], float], gateway: str) -> None:
+        self.pseudonym: Callable[[str], str] | None = None
         self._writer = writer
         self._clock = clock
         self._gateway = gateway
@@ -94,7 +99,7 @@ class Journal:
         """
         number = self._writer.next_row
         self._writer.next_row += 1
-        values = (number, at, type_, self._gateway, _json(data))
+        values = (number, at, type_, self._gateway, self._json(data))
         self._writer.add("INSERT INTO journal VALUES (?, ?, ?, ?, ?)", values, history=True)
         return number
 
@@ -121,14 +126,14 @@ class Journal:
         """
         number = self._writer.next_intent
         self._writer.next_intent += 1
-        values = (number, action.key, _json(action), self._clock())
+        values = (number, action.key, self._json(action), self._clock())
         self._writer.add("INSERT INTO intents VALUES (?, ?, ?, ?, NULL, NULL)", values)
         await self.commit(durable=action.risk == "destructive" if durable is None else durable)
         return number
 
     def conclude(self, intent: int, verdict: Verdict) -> None:
         """Write down how an intended action ended."""
-        values = (_json(verdict), self._clock(), intent)
+        values = (self._json(verdict), self._clock(), intent)
         self._writer.add("UPDATE intents SET outcome = ?, ended_at = ? WHERE id = ?", values)
 
     async def set_desired(self, want: Literal["running", "stopped"], *, at: float, by: str) -> bool:
@@ -147,7 +152,7 @@ class Journal:
     def store_episode(self, episode: Episode) -> None:
         """Remember an episode as it is now."""
         e = episode
-        values = (e.id, e.domain, e.subject, e.state, e.opened, e.closed, _json(e))
+        values = (e.id, e.domain, e.subject, e.state, e.opened, e.closed, self._json(e))
         self._writer.add("INSERT OR REPLACE INTO episodes VALUES (?, ?, ?, ?, ?, ?, ?)", values)
 
     async def record_changes(self, changes: Sequence[Change]) -> bool:
@@ -172,7 +177,7 @@ class Journal:
     def store_proposal(self, proposal: Proposal) -> None:
         """Remember a proposal as it is now."""
         p = proposal
-        values = (p.id, p.state, p.created, p.decided, _json(p))
+        values = (p.id, p.state, p.created, p.decided, self._json(p))
         self._writer.add("INSERT OR REPLACE INTO proposals VALUES (?, ?, ?, ?, ?)", values)
 
     def learn(self, what: str, version: str, value: float, *, at: float) -> None:
@@ -253,10 +258,9 @@ class Journal:
         """Write what is left, close the file and release it."""
         await self._writer.close()
 
-
-def _json(data: Any) -> str:
-    plain = clean(data)
-    try:
-        return msgspec.json.encode(plain).decode()
-    except (TypeError, ValueError):  # half a surrogate pair, or what has no JSON form
-        return json.dumps(plain, default=repr)
+    def _json(self, data: Any) -> str:
+        plain = clean(data, name=self.pseudonym)
+        try:
+            return msgspec.json.encode(plain).decode()
+        except (TypeError, ValueError):  # half a surrogate pair, or what has no JSON form
+            return json.dumps(plain, default=repr)
