@@ -39,6 +39,15 @@ class Memory:
     def conclude(self, intent: int, verdict: Verdict) -> None:
         self.lines.append(("conclude", intent, verdict.result))
 
+    async def record_changes(self, changes: Any) -> bool:
+        if self.broken:
+            return False
+        self.lines += [("change", change.id, change.subject) for change in changes]
+        return True
+
+    def close_changes(self, ids: Any, *, at: float, why: str) -> None:
+        self.lines += [("gone", name, why) for name in ids]
+
     def keep_config(self, digest: str, version: str, **more: Any) -> None:
         self.lines.append(("keep", digest, version))
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from cronsim import CronSim
+from cronsim import CronSim, CronSimError
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
@@ -35,12 +35,12 @@ class HealingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         found: list[str] = []
         try:
             ZoneInfo(self.zone)
-        except (ValueError, OSError):
+        except (KeyError, ValueError, OSError):
             found.append(f"healing.zone: there is no time zone {self.zone!r}; a name is like Europe/Berlin")
         if self.quiet:
             try:
                 CronSim(self.quiet, datetime(2026, 1, 1, tzinfo=UTC))
-            except ValueError as error:
+            except CronSimError as error:
                 found.append(f"healing.quiet: {self.quiet!r} is no time ({error}); five fields are like 0 23 * * *")
         return found
 
@@ -113,7 +113,7 @@ def _last_begin(cron: str, zone: str, hours: float, minute: int) -> float | None
         now = datetime.fromtimestamp(minute * 60, ZoneInfo(zone))
         # the first begin after `since` that is not in the future; later ones of the same span only last longer
         times = CronSim(cron, now - timedelta(hours=hours))
-    except (ValueError, OSError):
+    except (CronSimError, KeyError, ValueError, OSError):
         return None  # told when the settings were read
     last = None
     for begin in times:
