@@ -168,13 +168,8 @@ class Daemon:
             remember_secret(place.token)
         early: list[tuple[str, dict[str, Any]]] = []  # what the journal has to say since it was opened
         self.journal.listen(lambda type_, data: early.append((type_, data)))
-<<<<<<< HEAD
-        self.pseudonym = pseudonyms(place.folder / "pseudonyms.key")
+        self.pseudonym = self.journal.pseudonym = pseudonyms(place.folder / "pseudonyms.key")
         self.events = Events(self.journal, name=self.pseudonym, clock=clock.now)
-=======
-        self.journal.pseudonym = self._pseudonym = pseudonyms(place.folder / "pseudonyms.key")
-        self.events = Events(self.journal, name=self._pseudonym, clock=clock.now)
->>>>>>> d0f9d04 (Episodes, proposals, actions, why, undo, pause and simulate on the command line)
         self.journal.listen(self.publish)
         for type_, data in early:
             self.publish(type_, data)
@@ -362,7 +357,7 @@ class Daemon:
 
     def status(self) -> dict[str, Any]:
         """What `regrow status --json` prints."""
-        told: dict[str, Any] = clean(self._status(), name=self._pseudonym)
+        told: dict[str, Any] = clean(self._status(), name=self.pseudonym)
         return told
 
     def _status(self) -> dict[str, Any]:
