@@ -216,7 +216,7 @@ async def test_a_change_that_could_not_take_effect_is_announced_with_the_failure
     async with keeping(settings(child_program, folder)) as kept:
         await kept.ready()
         child_program.write_config('{"bogus": 1, "gateway": {"mode": "local"}}')
-        kept.daemon.settings.nudge()
+        kept.daemon.watchers.settings.nudge()
         await kept.until(lambda: kept.daemon.mind.view().config_ok is not True)
         answers = await kept.ask("restart", topics=["providers"], warnings=["one"])
         assert answers[-1]["state"] == "refused", answers

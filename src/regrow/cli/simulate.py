@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 @click.command("simulate")
 @click.option(
-    "--config", "new", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
+    "--config", "new", required=True, type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
     help="The other configuration.",
 )  # fmt: skip
 @click.option(
-    "--against", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
+    "--against", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
     help="The present one; default: REGROW_CONFIG, else the usual place.",
 )  # fmt: skip
 @click.option("--name", metavar="NAME", help="Which keeper's past, when several run here.")

@@ -28,6 +28,7 @@ from regrow.daemon.status import status
 from regrow.daemon.tally import Tally
 from regrow.daemon.upkeep import Upkeep
 from regrow.daemon.waking import awake
+from regrow.daemon.watchers import Watchers
 from regrow.decide.domains.base import registry
 from regrow.decide.engine import Outcome, Setup, State, first_state
 from regrow.decide.profiles import Policy
@@ -45,7 +46,7 @@ from regrow.link.events import GatewayEvent
 from regrow.link.identity import Identity
 from regrow.link.line import Line
 from regrow.link.protocol import Lost
-from regrow.model.actions import AnyAction, LookConfig, LookOwner, Start, Verify
+from regrow.model.actions import AnyAction, LookOwner, Start
 from regrow.model.errors import Fatal, Refused, RegrowError, Retryable
 from regrow.model.facts import (
     AnyFact,
@@ -56,12 +57,7 @@ from regrow.model.facts import (
     PackageSeen,
 )
 from regrow.observe.child import ChildWatch
-from regrow.observe.health import Health
 from regrow.observe.owner import look_owner
-from regrow.observe.package import Package
-from regrow.observe.settings import Settings
-from regrow.observe.ticks import Ticks
-from regrow.observe.vitals import Vitals
 from regrow.record.events import Events
 from regrow.record.journal import Journal
 from regrow.record.log import clean, pseudonyms
@@ -183,7 +179,7 @@ class Daemon:
             state, self._setup(config), self.journal, submit=self._submit, remember=self._remember, say=self.publish
         )
         self.line = Line(
-            self._url, lambda: self.world.token, Identity.load_or_create(place.key),
+            self.url, lambda: self.world.token, Identity.load_or_create(place.key),
             READ if config.regrow.dry_run else ADMIN, clock=clock, post=self.mind.post, policy=self.policy,
         )  # fmt: skip
         normaliser = Normaliser()
@@ -192,13 +188,12 @@ class Daemon:
         self.world = self._world()
         if not place.url and config.gateway.mode in ("auto", "own"):
             await self._need_openclaw()
-        self._observers()
+        self.watchers = Watchers(self)
         table = effects(self.world)
         start = table[Start]
         table[Start] = lambda action: self._ownership.start(start, action)
         table[LookOwner] = lambda _action: self._ownership.look()
-        table[LookConfig] = lambda _action: self.settings.judge()
-        table[Verify] = lambda _action: self.health.verify()
+        table.update(self.watchers.looks)
         self.executor = Executor(
             self.world, table, self.journal, self.mind.post, clock, explain=lambda action: explain(self.world, action)
         )
@@ -242,26 +237,9 @@ class Daemon:
             if seen.owner in ("none", "listener"):
                 raise
 
-    def _observers(self) -> None:
-        post, clock, view = self.mind.post, self.clock, self.mind.view
-        self.health = Health(
-            post, clock, view, self._url, self.policy, lambda: self.world.child, line=self.line, dial=self._client
-        )
-        self.settings = Settings(post, clock, self.place.config_path, self.line, self.cli)
-        found = self.world.known_installation
-        # what we install ourselves is put in place whole; any other tree may still be being written
-        settled = 0.0 if found is not None and found.managed else self.policy.update_settled
-        self.package = Package(post, clock, self._entry, settled=settled)
-
     def _parts(self) -> Sequence[tuple[str, Any]]:
-        post, clock = self.mind.post, self.clock
-        parts: list[tuple[str, Any]] = [
-            ("mind", self.mind), ("executor", self.executor), ("line", self.line), ("ticks", Ticks(post, clock)),
-            ("health", self.health), ("vitals", Vitals(post, clock)), ("upkeep", self.upkeep),
-        ]  # fmt: skip
-        if self.place.url:
-            return [*parts, ("control", self.control)]
-        return [*parts, ("settings", self.settings), ("package", self.package), ("control", self.control)]
+        ours: list[tuple[str, Any]] = [("mind", self.mind), ("executor", self.executor), ("line", self.line)]
+        return [*ours, *self.watchers.parts, ("upkeep", self.upkeep), ("control", self.control)]
 
     def _failed(self, name: str) -> Callable[[BaseException, int], None]:
         def failed(error: BaseException, count: int) -> None:
@@ -272,17 +250,21 @@ class Daemon:
 
     # ── what parts need of each other ──
 
-    def _url(self) -> str:
+    def url(self) -> str:
+        """Where the gateway is."""
         return self.place.url or f"ws://127.0.0.1:{self.mind.view().port or self.world.port or 0}"
 
-    def _client(self) -> GatewayClient:
-        return GatewayClient(self._url(), token=self.world.token, scopes=READ, open_timeout=5.0)
+    def dial(self) -> GatewayClient:
+        """A client for one attempt beside the line."""
+        return GatewayClient(self.url(), token=self.world.token, scopes=READ, open_timeout=5.0)
 
     async def cli(self, argv: Sequence[str], within: float) -> Finished:
+        """Run a command of OpenClaw's."""
         launch = await self.world.launch()
         return await run_openclaw(await self.world.installation(), argv, env=launch.env, timeout=within)
 
-    def _entry(self) -> Path | None:
+    def entry(self) -> Path | None:
+        """The installed OpenClaw's entry file."""
         installation = self.world.known_installation
         return Path(installation.entry) if installation is not None else None
 
@@ -298,7 +280,7 @@ class Daemon:
             if task.get_name() == name:
                 task.cancel()  # one process ends once
         self.begin(watch.run, name)
-        self.health.nudge()
+        self.watchers.health.nudge()
 
     def begin(self, work: Callable[[], Awaitable[None]], name: str) -> None:
         """Do something once, beside the parts; it ends with us, and we do not end with it."""
@@ -329,14 +311,14 @@ class Daemon:
             case Asked(verb="adopt"):
                 self._ownership.adopt()
             case ChildStarted():
-                self.health.nudge()
+                self.watchers.health.nudge()
                 self.upkeep.claim()
             case OutputSeen(kind="ready"):
-                self.health.nudge()
+                self.watchers.health.nudge()
             case ChildExited() if self.world.child is not None and self.world.child.process == fact.process:
                 self.world.child = None
             case PackageSeen():
-                self.settings.forget()
+                self.watchers.settings.forget()
             case _:
                 pass
         if any(note.type == "gateway:ready" for note in outcome.notes):
@@ -380,6 +362,7 @@ class Daemon:
     def _heard(self, normaliser: Normaliser, item: GatewayEvent | Lost) -> None:
         if isinstance(item, Lost):
             return
+        self.watchers.hear(item)
         for type_, data in normaliser.feed(item.name, item.payload, item.kind):
             self.events.publish(type_, data, self.clock.now())
 
