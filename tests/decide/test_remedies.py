@@ -6,7 +6,7 @@ from regrow.decide.domains.liveness import LivenessConfig
 from regrow.decide.domains.settings import SettingsConfig
 from regrow.decide.profiles import CLASSIC
 from regrow.decide.supervise.restarts import Restart
-from regrow.model.facts import ConfigSeen, HostSeen, OwnerSeen, PongMissed, Probed, ProcessSeen, Tick
+from regrow.model.facts import Asked, ConfigSeen, HostSeen, OwnerSeen, PongMissed, Probed, ProcessSeen, Tick
 from regrow.model.verdicts import Verdict
 from regrow.testing.story import Fate, Story, setup
 
@@ -288,3 +288,17 @@ def test_a_repair_that_failed_is_not_tried_in_a_circle():
     s.run(600)
     assert len(s.done("restore-config")) == 1
     assert s.state.episodes.open["settings:config"].state == "human"
+
+
+def test_a_restore_waits_for_a_person_who_may_approve_it():
+    s = serving(make=setup(settings=SettingsConfig(restore="ask")))
+    s.edit("bad", valid=False, parsed=False)
+    s.die()
+    s.run(30)
+    assert s.done("restore-config") == []
+    (offer,) = s.state.desk.proposals.open.values()
+    assert (offer.proposal.remedy, offer.proposal.risk, offer.proposal.subject) == ("restore", "destructive", "config")
+    s.feed(Asked(at=s.now, id="r1", verb="approve", subject=offer.proposal.id, by="anna"))
+    s.run(60)
+    assert len(s.done("restore-config")) == 1
+    assert [reply.state for _, reply in s.replies if reply.request == "r1"] == ["queued", "done"]

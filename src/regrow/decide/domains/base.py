@@ -27,7 +27,7 @@ class DomainConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Meta(
             description=(
                 "off: neither acts nor reports; observe: reports; "
-                "ask: reports what it would do and a person does it; auto: acts"
+                "ask: proposes what it would do; a person approves; auto: acts"
             )
         ),
     ] = "auto"

@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from regrow.decide.domains.base import Context, DomainConfig, Reply, Setting, Step, Symptom, domain
+from regrow.decide.domains.base import Context, DomainConfig, Remedy, Reply, Setting, Step, Symptom, domain, effective
 from regrow.decide.view import View
 from regrow.model.actions import AnyAction, Doctor, LookConfig, RestoreConfig
 from regrow.model.facts import AnyFact, Asked, Ended, Intended
@@ -129,7 +129,7 @@ def _symptoms(s: Repairs, cx: Context) -> list[Symptom]:
     return [Symptom("config", f"openclaw.json is not valid: {problems}{serves}", human=not alone)]
 
 
-def _wishes(s: Repairs, cx: Context) -> list[AnyAction]:
+def _wishes(s: Repairs, cx: Context) -> list[AnyAction | Remedy]:
     view, config = cx.view, cx.config
     if s.wanted is not None:
         verb, request, digest = s.wanted
@@ -141,15 +141,27 @@ def _wishes(s: Repairs, cx: Context) -> list[AnyAction]:
         digest, at = s.looked
         due = digest != view.config.digest or cx.at - at >= JUDGE_AGAIN
         return [LookConfig(reason="openclaw.json was changed")] if due and config.mode != "off" else []
-    if view.config is None or view.config_ok is not False or config.mode != "auto" or view.want != "running":
+    if view.config is None or view.config_ok is not False or config.mode == "off" or view.want != "running":
         return []
     if view.phase is not Phase.HELD:  # it still serves: nothing is urgent, a person is editing perhaps
         return []
     broken = view.config.digest
     copy = candidate(view)
-    if config.restore == "auto" and copy and s.restored != broken:
-        return [RestoreConfig(digest=copy, reason="the file does not boot and the gateway is down")]
-    doctor = config.doctor or ("auto" if cx.policy.doctor else "off")
-    if doctor == "auto" and view.process is None and s.doctored != broken:
-        return [Doctor(reason="the file does not boot and the gateway is down")]
-    return []
+    why = "the file does not boot and the gateway is down"
+    wishes: list[AnyAction | Remedy] = []
+    if config.restore != "off" and copy and s.restored != broken:
+        undo = "the broken file is kept beside it, and the answer names it"
+        restore = RestoreConfig(digest=copy, reason=why, subject="config")
+        wishes += [Remedy(action=restore, name="restore", setting=config.restore, evidence=_problems(view), undo=undo)]
+        if effective(config.mode, config.restore) == "auto":
+            return wishes
+    doctor: Setting = config.doctor or ("auto" if cx.policy.doctor else "off")
+    if doctor != "off" and view.process is None and s.doctored != broken:
+        undo = "a snapshot is kept; it is put back by itself if something valid was removed"
+        repair = Doctor(reason=why, subject="config")
+        wishes += [Remedy(action=repair, name="doctor", setting=doctor, evidence=_problems(view), undo=undo)]
+    return wishes
+
+
+def _problems(view: View) -> str:
+    return "; ".join(view.config.problems[:3]) if view.config is not None else ""
