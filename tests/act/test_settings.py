@@ -14,6 +14,7 @@ from regrow.act.settings import ConfigStore, Undo
 from regrow.model.actions import RestoreConfig, Start
 from regrow.model.errors import Refused, Retryable
 from regrow.model.facts import ConfigKept
+from regrow.observe.file import read_config
 from regrow.testing import FakeGateway
 from rig.programs import ChildProgram
 
@@ -126,6 +127,37 @@ async def test_only_what_runs_and_is_valid_is_kept(stage: Stage, child_program: 
     content = settings.store(stage.world).read(kept.digest, VERSION)
     assert content == child_program.config_path.read_bytes()
     assert ("keep", kept.digest, VERSION) in stage.journal.lines
+
+
+async def test_a_composed_configuration_is_kept_whole_for_people(stage: Stage, child_program: ChildProgram) -> None:
+    path, part = child_program.config_path, child_program.state_dir / "agents.json5"
+    path.write_text('{"gateway": {"mode": "local"}, "agents": {"$include": "agents.json5"}}')
+    part.write_text("{/* ours */}")
+    answer = {"valid": True, "configRevisionHash": "a", "appliedConfigHash": "a"}
+    async with FakeGateway() as fake, stage.line(fake.url, fake.token) as line:
+        await line.dial()
+
+        def edited(_: Any) -> dict[str, Any]:
+            part.write_text("{/* edited */}")
+            return answer
+
+        fake.on("config.get", edited)
+        assert await settings.keep_served(stage.world) is None, "somebody edits a part of it at this moment"
+        fake.on("config.get", answer)
+        kept = await settings.keep_served(stage.world)
+    assert kept is not None
+    assert kept.composed
+    assert kept.digest == read_config(path).digest, "what the guard knows by this name is what was kept"
+    [stored] = settings.store(stage.world).kept()
+    assert (stored.digest, stored.version, stored.composed) == (kept.digest, VERSION, True)
+    assert json.loads(stored.path.read_text()) == {str(path): path.read_text(), str(part): "{/* edited */}"}
+    assert stored.path.stat().st_mode & 0o077 == 0
+    assert settings.store(stage.world).read(kept.digest, VERSION) is None
+    path.write_text("{broken")
+    with pytest.raises(Refused, match="composed of several files") as refused:
+        await settings.restore_config(stage.world, restore(kept.digest))
+    assert refused.value.by == "include"
+    assert settings.store(stage.world).prune(1) == []
 
 
 # ── restoring ──

@@ -193,6 +193,9 @@ async def test_kept_configurations_are_listed_newest_first(shell: Shell) -> None
     found = (await shell("config", "kept", "--json")).json
     assert [row["at"] for row in found] == [1_699_999_950_000, 1_699_999_900_000]
     assert found[0]["digest"][:12] in (await shell("config", "kept")).out
+    store.keep_composed("c" * 64, {Path("/x/openclaw.json"): b"{}", Path("/x/part.json5"): None}, "2026.9.6")
+    assert [row["composed"] for row in (await shell("config", "kept", "--json")).json] == [True, False, False]
+    assert "several files, which regrow does not put back" in (await shell("config", "kept")).out.splitlines()[0]
 
 
 async def journal(shell: Shell, *events: tuple[str, dict[str, Any], float]) -> None:

@@ -290,3 +290,20 @@ async def test_a_gateway_that_ignores_sigterm_is_killed_after_its_budget(
         assert "killed" in answers[-1]["text"]
         assert child_program.pids() == []
         assert kept.done() == ["start", "terminate", "kill"]
+
+
+async def test_a_composed_configuration_that_worked_is_known_to_the_next_keeper(
+    child_program: ChildProgram, folder: Path
+) -> None:
+    (child_program.state_dir / "agents.json5").write_text("{}")
+    child_program.write_config({"gateway": {"mode": "local"}, "agents": {"$include": "agents.json5"}})
+    async with keeping(settings(child_program, folder)) as kept:
+        await kept.ready()
+        await kept.until(lambda: kept.daemon.mind.view().composed)
+        digest = kept.daemon.mind.view().served
+    async with keeping(settings(child_program, folder)) as again:
+        await again.ready()
+        assert again.daemon.mind.view().composed == (digest,)
+        config = again.daemon.mind.view().config
+        assert config is not None
+        assert (config.digest, config.composed, again.daemon.mind.view().config_ok) == (digest, True, True)

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from regrow.decide.domains.liveness import LivenessConfig
 from regrow.decide.domains.settings import SettingsConfig
 from regrow.decide.profiles import CLASSIC
-from regrow.model.facts import ChildExited, ConfigKept, OwnerSeen, Quitting
+from regrow.model.facts import ChildExited, ConfigKept, ConfigSeen, OwnerSeen, Quitting
 from regrow.model.gateway import Mode
 from regrow.testing.story import VERSION, Fate, Story, setup
 
@@ -475,3 +475,34 @@ def test_changes_that_nobody_carries_any_further_are_told_with_the_reason():
     [told] = [n.data for _, n in s.notes if n.type == "runtime:changed"]
     assert told["topics"] == ["agents"]
     assert "a stop by tester came in between" in told["warnings"][0]
+
+
+def test_a_composed_configuration_is_known_to_be_good_and_never_put_back():
+    s = Story(make=setup(settings=SettingsConfig(restore="auto")))
+    s.feed(ConfigKept(at=s.now, digest="whole", version=VERSION, composed=True))
+    s.digest = "whole"
+    s.begin().run(20)
+    assert s.done("look-config") == [], "it has been served before"
+    s.edit("broken", valid=False, parsed=False)
+    s.die()
+    s.run(60)
+    assert s.state.view.phase == "held"
+    assert s.done("restore-config") == []
+    request = s.ask("restore", subject="whole")
+    [answer] = [r for _, r in s.replies if r.request == request]
+    assert (answer.state, "configuration whole is composed of several files" in answer.text) == ("refused", True)
+
+
+def test_a_part_of_a_composed_file_is_not_replaced_by_an_older_whole_one():
+    s = Story(make=setup(settings=SettingsConfig(restore="auto"))).begin().run(20)
+    s.feed(ConfigSeen(at=s.now, digest="broken", parsed=False, problems=("it is not JSON5",), composed=True))
+    s.digest, s.config_valid = "broken", False
+    s.die()
+    s.run(60)
+    assert s.done("restore-config") == []
+    [episode] = [e for e in s.state.episodes.open.values() if e.domain == "settings"]
+    assert episode.state == "human"
+    assert "it is composed of several files" in episode.evidence[-1]
+    request = s.ask("restore")
+    [answer] = [r for _, r in s.replies if r.request == request]
+    assert (answer.state, answer.text.startswith("openclaw.json is composed")) == ("refused", True)

@@ -82,8 +82,21 @@ def test_copies_put_aside_are_seen(tmp_path: Path) -> None:
     assert read_config(path).clobbered == ("openclaw.json.clobbered.2026", "openclaw.json.rejected.7")
 
 
-def test_includes_are_noticed(tmp_path: Path) -> None:
-    assert read_config(write(tmp_path, b'{"$include": "./gateway.json5"}')).includes
+def test_included_files_belong_to_it(tmp_path: Path) -> None:
+    path = write(tmp_path, b'{"gateway": {"$include": "./gateway.json5"}}')
+    without = read_config(path)
+    part = tmp_path / "gateway.json5"
+    seen = [signature(path, without.parts)]
+    part.write_text("{mode: 'local'}")
+    seen.append(signature(path, without.parts))
+    found = read_config(path)
+    assert (found.includes, found.parts, found.data) == (True, (part,), {"gateway": {"mode": "local"}})
+    assert found.own == without.own == hashlib.sha256(path.read_bytes()).hexdigest()
+    part.write_text("{mode: 'remote'}")
+    seen.append(signature(path, found.parts))
+    assert len({without.digest, found.digest, read_config(path).digest}) == 3
+    assert len(set(seen)) == 3
+    assert read_config(write(tmp_path, b'{"$include": ')).includes, "broken, and perhaps composed"
 
 
 def test_a_signature_follows_links_renames_and_neighbours(tmp_path: Path) -> None:

@@ -84,6 +84,14 @@ def test_a_healing_plugin_in_the_gateway(tmp_path: Path, plugins: str, found: bo
     assert all("inside the gateway" in name for name in rivals)
 
 
+def test_a_healing_plugin_in_an_included_file(tmp_path: Path) -> None:
+    config = tmp_path / "openclaw.json"
+    config.write_text('{"plugins": {"$include": "plugins.json5"}}')
+    assert find_rivals(tmp_path, config) == ()
+    (tmp_path / "plugins.json5").write_text('{entries: {"openclaw-self-healing": {enabled: true}}}')
+    assert find_rivals(tmp_path, config) == ("the plugin openclaw-self-healing inside the gateway",)
+
+
 def unit(home: Path, name: str, text: str, *, enabled: bool) -> None:
     folder = home / "systemd" / "user"
     folder.mkdir(parents=True, exist_ok=True)

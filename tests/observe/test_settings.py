@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -95,6 +97,25 @@ async def test_edits_renames_removal_and_return_are_seen(config: Path) -> None:
     assert back.digest == first.digest
     assert all(seen.valid is None for seen in (first, edited, back))
     assert "ends too early" in broken.problems[0]
+
+
+async def test_edits_of_included_files_are_seen(config: Path) -> None:
+    config.write_text('{"gateway": {"$include": "parts/gateway.json5"}}')
+    part = config.parent / "parts" / "gateway.json5"
+    part.parent.mkdir()
+    part.write_text("{mode: 'local', reload: {mode: 'off'}}")
+    async with watching(config) as (_, box):
+        first = await box.wait(ConfigSeen)
+        part.write_text("{mode: 'local', port: 4}")
+        edited = await box.wait(ConfigSeen, after=1)
+        part.unlink()
+        gone = await box.wait(ConfigSeen, after=2)
+        part.write_text("{mode: 'local', reload: {mode: 'off'}}")
+        back = await box.wait(ConfigSeen, after=3)
+    assert len({first.digest, edited.digest, gone.digest}) == 3
+    assert back.digest == first.digest
+    assert all(seen.composed and seen.parsed for seen in (first, edited, gone, back))
+    assert first.reload_mode == "off", "the policy may stand in an included file"
 
 
 async def test_a_copy_put_aside_is_told(config: Path) -> None:
@@ -303,6 +324,32 @@ async def test_an_answer_about_what_lay_there_before_is_not_taken(
         gateway.on("config.get", {"path": str(config), "valid": True, "parsed": before})
         assert (await settings.judge()).valid is True, "it never speaks of these bytes: the command line does"
         assert len(judge.asked) == 1
+
+
+async def test_a_gateway_is_asked_about_included_files_when_it_has_had_time_to_notice(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("regrow.observe.settings._ASK_AGAIN", 0.01)
+    config.write_text('{"gateway": {"$include": "part.json5"}}')
+    part = config.with_name("part.json5")
+    part.write_text("{mode: 'local', bogusKey: 1}")
+    os.utime(part, (time.time() + 900, time.time() + 900))
+    async with (
+        FakeGateway(state_dir=str(config.parent)) as gateway,
+        GatewayClient(gateway.url, token=gateway.token) as client,
+    ):
+        asked: list[int] = []
+
+        def answer(_params: Any) -> dict[str, Any]:
+            asked.append(1)
+            if len(asked) == 2:
+                monkeypatch.setattr("regrow.observe.settings.STALE", -1000.0)  # it has had its time
+            return {"path": str(config), "valid": len(asked) < 3, "parsed": {"gateway": {}}, "issues": []}
+
+        gateway.on("config.get", answer)
+        settings, _ = judged_by(config, Judge(), line=Held(client))
+        assert (await settings.judge()).valid is True
+        assert len(asked) == 2, "which bytes an answer is about it does not say: the first came too soon"
 
 
 @pytest.mark.real

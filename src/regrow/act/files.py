@@ -17,11 +17,11 @@ import pyjson5
 from regrow.config.lines import redact_lines
 from regrow.config.redaction import HIDDEN, names_secret, redact
 from regrow.host import private
+from regrow.host.includes import INCLUDE, compose, includes
 from regrow.model.errors import Refused, Retryable
 
 _CAP = 16 * 1024 * 1024
 _DIFF_LINES = 200
-INCLUDE = "$include"
 
 
 def digest_of(content: bytes) -> str:
@@ -70,13 +70,14 @@ def has_include(content: bytes | None) -> bool:
     value = parsed(content)
     if value is None:
         return content is not None and INCLUDE.encode() in content
-    return _holds_include(value)
+    return includes(value)
 
 
-def _holds_include(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return INCLUDE in value or any(_holds_include(part) for part in value.values())
-    return isinstance(value, list) and any(_holds_include(part) for part in value)
+def parts_of(path: Path) -> tuple[Path, ...]:
+    """A configuration file and those it includes."""
+    with suppress(Retryable):
+        return (path, *(part.path for part in compose(path, parsed(read(path))).parts))
+    return (path,)
 
 
 def target_of(path: Path) -> Path:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
+from regrow.act import files
 from regrow.act.child import signal_restart
 from regrow.act.world import World
 from regrow.config.redaction import redact
+from regrow.host.includes import changed_at
 from regrow.host.launch import restart_signal
 from regrow.link.client import GatewayClient
 from regrow.model.actions import Reload, RestartGateway, RestartInPlace
@@ -32,12 +33,9 @@ _ITSELF = Verdict(result="done", detail="the gateway restarts by itself to apply
 
 async def judged(world: World) -> Mapping[str, Any]:
     """The gateway's own judgement of openclaw.json, of the bytes that lie there now."""
-    with suppress(OSError):
-        status = world.config_path.stat()
-        # the change time: a file that was moved here may bring an old modification time along
-        age = time.time() - max(status.st_mtime, status.st_ctime)
-        if age < SETTLED:
-            await asyncio.sleep(min(SETTLED, SETTLED - age))
+    age = time.time() - changed_at(files.parts_of(world.config_path))
+    if age < SETTLED:
+        await asyncio.sleep(min(SETTLED, SETTLED - age))
     return _mapping(await world.call("config.get", {}, 8.0))
 
 

@@ -19,6 +19,7 @@ from regrow.act.gateway import issues, judged
 from regrow.act.world import World
 from regrow.host import locks
 from regrow.host.cli import run_openclaw
+from regrow.host.includes import Whole, compose
 from regrow.host.process import alive
 from regrow.model.actions import RestoreConfig
 from regrow.model.errors import LinkError, Refused, Retryable
@@ -28,15 +29,20 @@ from regrow.model.verdicts import Verdict
 VALIDATE_WITHIN = 60.0
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z._+-]{0,63}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+COMPOSED = ".composed"  # a stored configuration of several files: for people to look at
 
 
 class Kept(Struct, frozen=True):
-    """A stored configuration: what, which version served it, when it was last stored, where."""
+    """A stored configuration: what, which version served it, when it was last stored, where.
+
+    `composed`: it consists of several files (`$include`), all of them in this one as JSON. It is not put back.
+    """
 
     digest: str
     version: str
     at: float
     path: Path
+    composed: bool = False
 
 
 class ConfigStore:
@@ -67,13 +73,31 @@ class ConfigStore:
             os.utime(path, ns=(now, now))
         return Kept(digest, version, path.stat().st_mtime, path)
 
+    def keep_composed(self, digest: str, contents: Mapping[Path, bytes | None], version: str) -> Kept:
+        """Store a configuration of several files that this version served, for people.
+
+        Args:
+            digest: Names all of them together.
+            contents: The files, the one that includes the others first.
+            version: The version.
+
+        Raises:
+            Retryable: It cannot be written.
+        """
+        path = self.folder / version / f"{digest}{COMPOSED}.json"
+        texts = {str(file): (content or b"").decode(errors="replace") for file, content in contents.items()}
+        files.write_private(path, msgspec.json.format(msgspec.json.encode(texts), indent=2))
+        return Kept(digest, version, path.stat().st_mtime, path, composed=True)
+
     def kept(self) -> list[Kept]:
         """Everything stored, newest last."""
         found = []
         for path in self.folder.glob("*/*.json"):
-            if _DIGEST.fullmatch(path.stem):
+            digest = path.stem.removesuffix(COMPOSED)
+            if _DIGEST.fullmatch(digest):
+                composed = digest != path.stem
                 with suppress(OSError):
-                    found.append(Kept(path.stem, path.parent.name, path.stat().st_mtime, path))
+                    found.append(Kept(digest, path.parent.name, path.stat().st_mtime, path, composed))
         return sorted(found, key=lambda kept: (kept.at, kept.digest))
 
     def read(self, digest: str, version: str) -> bytes | None:
@@ -168,6 +192,7 @@ async def keep_served(world: World) -> ConfigKept | None:
     before = files.read(world.config_path)
     if before is None or not _VERSION.fullmatch(version):
         return None
+    whole = _whole(world, before)
     try:
         seen = await judged(world)
     except (LinkError, Refused):
@@ -177,18 +202,27 @@ async def keep_served(world: World) -> ConfigKept | None:
     applied = seen.get("appliedConfigHash")
     if applied is not None and seen.get("configRevisionHash") != applied:
         return None
-    if files.read(world.config_path) != before:
+    if files.read(world.config_path) != before or _whole(world, before) != whole:
         return None
     stored = store(world)
-    kept = stored.keep(before, version)
+    if whole.composed:
+        contents = {world.config_path: before, **{part.path: part.content for part in whole.parts}}
+        kept = stored.keep_composed(whole.digest(files.digest_of(before)), contents, version)
+    else:
+        kept = stored.keep(before, version)
     gone = stored.prune(world.keep)
     if world.journal is not None:
         world.journal.keep_config(kept.digest, version, at=world.clock.now(), path=kept.path)
         for old in gone:
             world.journal.forget_config(old.digest, old.version)
-    fact = ConfigKept(at=world.clock.now(), digest=kept.digest, version=version)
+    fact = ConfigKept(at=world.clock.now(), digest=kept.digest, version=version, composed=kept.composed)
     world.post(fact)
     return fact
+
+
+def _whole(world: World, content: bytes) -> Whole:
+    """The configuration with what it includes."""
+    return compose(world.config_path, files.parsed(content))
 
 
 async def validate(world: World, path: Path | None = None) -> tuple[bool | None, list[str]]:
@@ -274,6 +308,8 @@ def _stored(world: World, digest: str, version: str) -> bytes:
     content = store(world).read(digest, version)
     if content is not None:
         return content
+    if any(kept.composed for kept in store(world).kept() if kept.digest == digest):
+        raise Refused(f"configuration {digest[:12]} is composed of several files: regrow puts none back", by="include")
     others = store(world).versions(digest)
     if others and version not in others:
         raise Refused(

@@ -66,10 +66,22 @@ def kept(place: Place, *, as_json: bool) -> int:
 
     found = ConfigStore(place.state / "kept").kept()[::-1]
     if as_json:
-        show_json([{"digest": k.digest, "version": k.version, "at": round(k.at * 1000), "path": k.path} for k in found])
+        show_json(
+            [
+                {
+                    "digest": k.digest,
+                    "version": k.version,
+                    "at": round(k.at * 1000),
+                    "path": k.path,
+                    "composed": k.composed,
+                }
+                for k in found
+            ]
+        )
         return 0
     for one in found:
-        say(f"{one.digest[:12]}  OpenClaw {one.version:<12} {clock(one.at * 1000)}  {one.path}")
+        parts = "  (several files, which regrow does not put back)" if one.composed else ""
+        say(f"{one.digest[:12]}  OpenClaw {one.version:<12} {clock(one.at * 1000)}  {one.path}{parts}")
     if not found:
         say("none yet; one is stored whenever a gateway becomes ready with it")
     return 0

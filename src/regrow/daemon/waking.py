@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from regrow import __version__
+from regrow.act.settings import COMPOSED
 from regrow.model.facts import ChangesKept, ConfigKept, Started
 from regrow.model.verdicts import Verdict
 
@@ -19,7 +21,8 @@ async def awake(daemon: Daemon) -> Started:
     """The first fact of this life; what else is known is posted and told on the way."""
     journal, at, dry_run = daemon.journal, daemon.clock.now(), daemon.config.regrow.dry_run
     for kept in await journal.kept_configs():
-        daemon.mind.post(ConfigKept(at=at, digest=kept.digest, version=kept.version))
+        composed = Path(kept.path).stem.endswith(COMPOSED)
+        daemon.mind.post(ConfigKept(at=at, digest=kept.digest, version=kept.version, composed=composed))
     standing = await journal.standing_changes()
     if standing:
         daemon.mind.post(ChangesKept(at=at, changes=tuple(standing)))

@@ -48,6 +48,7 @@ class View(Struct, frozen=True, kw_only=True, omit_defaults=True):
         link: `up`, `down`, or `blind`: it is there and will not talk to us.
         served: Digest of the configuration the running gateway booted with, if known.
         kept: (digest, version) of stored configurations that reached ready, newest last.
+        composed: Digests of those that consist of several files: they are known to be good, and not put back.
         in_flight: What the executor is doing now.
         paused_until: Healing is paused until then; None: it is not.
         changes: What we changed of the user's things and nobody has undone, by id.
@@ -83,6 +84,7 @@ class View(Struct, frozen=True, kw_only=True, omit_defaults=True):
     config: ConfigSeen | None = None
     served: str = ""
     kept: tuple[tuple[str, str], ...] = ()
+    composed: tuple[str, ...] = ()
     package: PackageSeen | None = None
     route: bool | None = None
     pressed: bool | None = None
@@ -184,7 +186,8 @@ def fold(v: View, fact: AnyFact) -> View:
         case ConfigKept():
             entry = (fact.digest, fact.version)
             kept = (*(k for k in v.kept if k != entry), entry)[-KEPT:]
-            return replace(v, kept=kept, served=fact.digest)
+            composed = (*(d for d in v.composed if d != fact.digest), *((fact.digest,) if fact.composed else ()))
+            return replace(v, kept=kept, composed=composed[-KEPT:], served=fact.digest)
         case PackageSeen():
             return replace(v, package=fact)
         case LinkUp() | LinkDown() | LinkRefused() | Heard():

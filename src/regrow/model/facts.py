@@ -206,12 +206,13 @@ class ConfigSeen(Fact, frozen=True, tag="config-seen"):
     """openclaw.json as it lies on disk.
 
     Attributes:
-        digest: SHA-256 of its bytes; "" if there is no file.
+        digest: SHA-256 of its bytes, those of included files with them; "" if there is no file.
         parsed: It is JSON5.
         valid: The gateway's own judgement of exactly these bytes; None if not asked yet.
         problems: What is wrong with it.
         reload_kind: What applying it takes, if known: `none`, `hot` or `restart`.
         clobbered: A `.clobbered.*` or `.rejected.*` copy appeared.
+        composed: Parts of it lie in other files (`$include`).
     """
 
     digest: str
@@ -222,13 +223,18 @@ class ConfigSeen(Fact, frozen=True, tag="config-seen"):
     reload_mode: Literal["hybrid", "reload", "restart", "off"] = "hybrid"
     reload_debounce: float = 1.2
     clobbered: tuple[str, ...] = ()
+    composed: bool = False
 
 
 class ConfigKept(Fact, frozen=True, tag="config-kept"):
-    """A configuration that reached ready was stored, by content, with the version that served it."""
+    """A configuration that reached ready was stored, by content, with the version that served it.
+
+    `composed`: of several files, which are not put back: the stored copy is for people.
+    """
 
     digest: str
     version: str
+    composed: bool = False
 
 
 class PackageSeen(Fact, frozen=True, tag="package-seen"):

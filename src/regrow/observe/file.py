@@ -7,12 +7,15 @@ import hashlib
 import os
 import re
 import stat
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pyjson5
 from msgspec import Struct
+
+from regrow.host.includes import INCLUDE, compose
 
 CAP = 10 * 1024 * 1024
 _DEEPEST = 200  # levels of nesting; the parser would use one stack frame for each
@@ -24,28 +27,38 @@ class Content(Struct, frozen=True):
     """What was found.
 
     Attributes:
-        digest: SHA-256 of the bytes, "" if there is none or it cannot be read.
+        digest: SHA-256 of the bytes, those of included files with them; "" if there is none or it cannot be read.
+        own: SHA-256 of this one file's bytes.
         missing: There is no file.
         parsed: It is JSON5; True too if it could not be read: then nothing is known against it.
-        data: What it says, None if unknown.
+        data: What it says, with what it includes if that could be read; None if unknown.
         problems: What is wrong with it.
         includes: Parts of it lie in other files.
+        parts: Those files.
         clobbered: Copies beside it that the gateway put aside.
     """
 
     digest: str = ""
+    own: str = ""
     missing: bool = False
     parsed: bool = False
     data: Any = None
     problems: tuple[str, ...] = ()
     includes: bool = False
+    parts: tuple[Path, ...] = ()
     clobbered: tuple[str, ...] = ()
 
 
-def signature(path: Path) -> object:
-    """Changes whenever the file, what a link leads to, or its directory changes. Costs microseconds."""
+def signature(path: Path, parts: Iterable[Path] = ()) -> object:
+    """Changes whenever the file, what a link leads to, its directory, or a file it includes changes.
+
+    Costs microseconds for each file.
+    """
     seen: list[tuple[int, ...]] = []
-    for look in (path.stat, path.lstat, path.parent.stat):
+    looks = [path.stat, path.lstat, path.parent.stat]
+    for part in parts:
+        looks += [part.stat, part.lstat]
+    for look in looks:
         try:
             found = look()
         except OSError as error:
@@ -74,10 +87,15 @@ def read_config(path: Path) -> Content:
     except UnicodeDecodeError:
         return Content(digest=digest, problems=("it is not UTF-8 text",), clobbered=aside)
     except (pyjson5.Json5Exception, RecursionError) as error:
-        return Content(digest=digest, problems=(_explain(error, raw),), clobbered=aside)
+        maybe = INCLUDE.encode() in raw
+        return Content(digest=digest, problems=(_explain(error, raw),), includes=maybe, clobbered=aside)
     if not isinstance(data, dict):
         return Content(digest=digest, problems=("it holds no object {…}",), clobbered=aside)
-    return Content(digest=digest, parsed=True, data=data, includes="$include" in text, clobbered=aside)
+    whole = compose(path, data)
+    return Content(
+        digest=whole.digest(digest), own=digest, parsed=True, data=data if whole.data is None else whole.data,
+        includes=whole.composed, parts=tuple(part.path for part in whole.parts), clobbered=aside,
+    )  # fmt: skip
 
 
 def _read(path: Path) -> tuple[bytes | None, str]:

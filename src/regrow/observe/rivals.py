@@ -12,6 +12,7 @@ from typing import Any
 import pyjson5
 
 from regrow.host import process as processes
+from regrow.host.includes import compose
 from regrow.host.process import LINUX
 from regrow.model.gateway import Process
 
@@ -126,6 +127,8 @@ def _plugins(config_path: Path) -> Iterator[str]:
         config: Any = pyjson5.decode(config_path.read_text(errors="replace"))
     except (OSError, ValueError, pyjson5.Json5Exception):
         return
+    whole = compose(config_path, config).data
+    config = config if whole is None else whole
     plugins = config.get("plugins") if isinstance(config, dict) else None
     if not isinstance(plugins, dict) or plugins.get("enabled") is False:
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -13,6 +14,7 @@ from msgspec.structs import replace
 
 from regrow.config.redaction import redact
 from regrow.host.cli import Finished
+from regrow.host.includes import changed_at
 from regrow.link.client import GatewayClient
 from regrow.model.errors import GatewayError, RegrowError, TransportError
 from regrow.model.facts import ConfigSeen
@@ -28,6 +30,7 @@ _RPC_WITHIN = 10.0
 _CLI_WITHIN = 60.0
 _PROBLEMS = 20
 _WIDEST = 300
+STALE = 2.0
 _ASKS, _ASK_AGAIN = 10, 0.5  # a busy gateway was seen to notice a change after two seconds
 _HIDDEN = "__OPENCLAW_REDACTED__"
 
@@ -79,6 +82,7 @@ class Settings:
         self._every = every
         self._awake = asyncio.Event()
         self._told: ConfigSeen | None = None
+        self._parts: tuple[Path, ...] = ()  # files it includes, as last read
         self._judged: tuple[str, bool | None, tuple[str, ...]] = ("", None, ())
         self._policy: tuple[Mode, float] = ("hybrid", 1.2)
         self._policy_at = float("-inf")
@@ -98,7 +102,7 @@ class Settings:
         known: object = None
         checked = float("-inf")
         while True:
-            now = signature(self.path)
+            now = signature(self.path, self._parts)
             if now != known or loop.time() - checked >= CHECK_EVERY:
                 known = await self._settled()
                 await self.look()
@@ -139,10 +143,10 @@ class Settings:
 
     async def _settled(self) -> object:
         """Wait until nobody writes it: its last state, after it stayed the same for a moment."""
-        known = signature(self.path)
+        known = signature(self.path, self._parts)
         for _ in range(_SETTLE_TRIES):
             await asyncio.sleep(SETTLE if self._told is not None else 0.0)
-            now = signature(self.path)
+            now = signature(self.path, self._parts)
             if now == known:
                 break
             known = now
@@ -150,6 +154,7 @@ class Settings:
 
     def _seen(self, content: Content) -> ConfigSeen:
         at = self._clock.now()
+        self._parts = content.parts
         valid: bool | None = None
         problems = content.problems
         if content.missing:
@@ -168,6 +173,7 @@ class Settings:
             reload_mode=mode,
             reload_debounce=debounce,
             clobbered=content.clobbered,
+            composed=content.includes,
         )
 
     # ── the judge ──
@@ -193,10 +199,14 @@ class Settings:
                 return None, ()
             if not isinstance(said, dict) or not self._is_same_file(said.get("path")):
                 return None, ()
-            if _is_about(said, content):
+            if _is_about(said, content) and self._rests(content):
                 return _read_verdict(said)
             await asyncio.sleep(_ASK_AGAIN)  # for a moment after a change it answers from what it read before
         return None, ()
+
+    def _rests(self, content: Content) -> bool:
+        """Whether a gateway has noticed what lies there: which included bytes it speaks of it does not say."""
+        return not content.includes or time.time() - changed_at((self.path, *content.parts)) > STALE
 
     def _is_same_file(self, path: Any) -> bool:
         return not isinstance(path, str) or "\0" in path or Path(path).resolve() == self.path.resolve()
@@ -234,8 +244,8 @@ def reload_policy(config: dict[str, Any]) -> tuple[Mode, float]:
 def _is_about(said: dict[str, Any], content: Content) -> bool:
     """Whether the gateway speaks of the bytes that lie there, and not of those that lay there before."""
     told = said.get("hash")
-    if isinstance(told, str) and len(told) == len(content.digest):
-        return told == content.digest  # early 2026 gives a plain digest
+    if isinstance(told, str) and len(told) == len(content.own):
+        return told == content.own  # early 2026 gives a plain digest
     if said.get("exists") is False:
         return False
     return content.includes or "parsed" not in said or _alike(said["parsed"], content.data)

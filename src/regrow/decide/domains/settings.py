@@ -13,6 +13,7 @@ from regrow.model.actions import AnyAction, Doctor, LookConfig, RestoreConfig
 from regrow.model.facts import AnyFact, Asked, Ended, Intended
 from regrow.model.gateway import Phase
 
+COMPOSED = "is composed of several files ($include): regrow puts none of them back; `regrow config kept` shows them"
 JUDGE_AGAIN = 60.0  # when the gateway's judge could not tell
 
 
@@ -51,10 +52,15 @@ class Repairs(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def candidate(view: View) -> str:
-    """Digest of the newest stored configuration that the installed version served, other than what lies there."""
+    """Digest of the newest stored configuration that the installed version served, other than what lies there.
+
+    One file of several is never put back: a part of what worked is not what worked.
+    """
     now = view.config.digest if view.config is not None else ""
+    if view.config is not None and view.config.composed:
+        return ""
     for digest, version in reversed(view.kept):
-        if version == view.installed and digest != now:
+        if version == view.installed and digest != now and digest not in view.composed:
             return digest
     return ""
 
@@ -100,6 +106,10 @@ def _asked(s: Repairs, fact: Asked, view: View) -> tuple[Repairs, list[Reply]]:
     if fact.verb == "restore":
         digest = next((d for d, _ in reversed(view.kept) if fact.subject and d.startswith(fact.subject)), "")
         digest = digest or ("" if fact.subject else candidate(view))
+        composed = view.config is not None and view.config.composed
+        if composed or digest in view.composed:
+            what = "openclaw.json" if composed else f"configuration {digest[:12]}"
+            return s, [Reply(fact.id, "refused", f"{what} {COMPOSED}")]
         if not digest:
             text = "there is no stored configuration that this version served" if not fact.subject else (
                 f"no stored configuration begins with {fact.subject}; `regrow config kept` lists them"
@@ -126,7 +136,8 @@ def _symptoms(s: Repairs, cx: Context) -> list[Symptom]:
     serves = " (the running gateway still serves the earlier one)" if view.ready else ""
     able = cx.config.mode == "auto" and cx.config.restore == "auto" and bool(candidate(view))
     alone = able and s.restored != view.config.digest
-    return [Symptom("config", f"openclaw.json is not valid: {problems}{serves}", human=not alone)]
+    parts = f"; it {COMPOSED}" if view.config.composed else ""
+    return [Symptom("config", f"openclaw.json is not valid: {problems}{serves}{parts}", human=not alone)]
 
 
 def _wishes(s: Repairs, cx: Context) -> list[AnyAction | Remedy]:
