@@ -11,6 +11,7 @@ from regrow.model.action import Action
 from regrow.model.actions import LookConfig, Verify
 from regrow.observe.health import Health
 from regrow.observe.package import Package
+from regrow.observe.resources import Resources
 from regrow.observe.settings import Settings
 from regrow.observe.ticks import Ticks
 from regrow.observe.vitals import Vitals
@@ -43,7 +44,9 @@ class Watchers:
             ("ticks", Ticks(post, clock)), ("health", self.health), ("vitals", Vitals(post, clock)),
         ]  # fmt: skip
         if not daemon.place.url:
-            self.parts += [("settings", self.settings), ("package", package)]
+            places = (daemon.place.state_dir, daemon.place.folder)
+            resources = Resources(post, clock, lambda: view().process, places)
+            self.parts += [("settings", self.settings), ("package", package), ("resources", resources)]
         self.ears: list[Callable[[GatewayEvent], None]] = []
         self.looks: Mapping[type[Action], Effect] = {
             LookConfig: lambda _action: self.settings.judge(),

@@ -12,6 +12,7 @@ from regrow.model.actions import AnyAction
 from regrow.model.changes import Change
 from regrow.model.fact import Fact
 from regrow.model.gateway import Mode, Process
+from regrow.model.resources import ResourcesSeen
 from regrow.model.verdicts import Verdict
 
 Verb = Literal[
@@ -311,5 +312,5 @@ class Quitting(Fact, frozen=True, tag="quitting"):
 AnyFact = (
     Tick | HostSeen | OwnerSeen | ChildStarted | ChildExited | ProcessSeen | OutputSeen | Probed | Verified
     | LinkUp | LinkDown | LinkRefused | Heard | PongMissed | RestartAnnounced | ConfigSeen | ConfigKept
-    | PackageSeen | Asked | Intended | Ended | Started | ChangesKept | Quitting
+    | PackageSeen | Asked | Intended | Ended | Started | ChangesKept | Quitting | ResourcesSeen
 )  # fmt: skip
