@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from regrow.config.redaction import HIDDEN, KEY_BEGINS, KEY_ENDS, redact
 
 MOST = 400  # lines: twice the longest key; an end that never comes must not hide all that follows
-_STRANGERS = 3  # lines in a row that hold nothing of a key: headers, its short last line, a line of somebody else's
+_STRANGERS = 8  # lines in a row that hold nothing of a key: its headers, its short last line, what others say between
 _BODY = re.compile(r"[A-Za-z0-9+/=]{24}")
 _BEGINS, _ENDS = re.compile(KEY_BEGINS), re.compile(KEY_ENDS)
 
