@@ -295,3 +295,25 @@ async def test_dry_run_says_what_it_would_do_and_does_nothing(child_program: Chi
         assert kept.done() == []
         assert len(kept.all("action:would")) == 2
     assert child_program.boots() == []
+
+
+async def test_a_copy_that_the_gateway_replaced_at_its_boot_is_told_of(
+    child_program: ChildProgram, folder: Path
+) -> None:
+    good = child_program.config_path.read_bytes()
+    other = '{"gateway": {"mode": "local"}, "meta": {"by": "itself"}}'
+    child_program.script({}, {"reverts": other}, {})
+    async with keeping(settings(child_program, folder)) as kept:
+        await kept.ready()
+        await kept.until(lambda: kept.daemon.mind.view().kept)
+        await kept.ask("stop")
+        child_program.write_config('{"gateway": {')
+        await kept.until(lambda: kept.daemon.mind.view().config_ok is False)
+        assert [reply["state"] for reply in await kept.ask("restore")][-1] == "done"
+        assert child_program.config_path.read_bytes() == good
+        await kept.ask("start")
+        told = await kept.told_of("config:reverted")
+        assert told["aside"] == "openclaw.json.clobbered.2026-11-25T00-00-00Z"
+        assert (child_program.state_dir / told["aside"]).read_bytes() == good
+        episode = await kept.told_of("episode:opened", 2, domain="settings")
+        assert (episode["state"], told["aside"] in episode["evidence"]) == ("human", True)

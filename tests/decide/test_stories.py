@@ -506,3 +506,87 @@ def test_a_part_of_a_composed_file_is_not_replaced_by_an_older_whole_one():
     request = s.ask("restore")
     [answer] = [r for _, r in s.replies if r.request == request]
     assert (answer.state, answer.text.startswith("openclaw.json is composed")) == ("refused", True)
+
+
+def restored(**how: object) -> Story:
+    """A gateway that is down because of its file, and whose file was put back a moment ago."""
+    s = Story(make=setup(settings=SettingsConfig(restore="auto")), **how).begin().run(20)
+    s.edit("broken", valid=False, parsed=False)
+    s.die()
+    s.until(lambda: s.done("restore-config") != [])
+    return s
+
+
+def reverts(s: Story) -> list[dict[str, object]]:
+    return [n.data for _, n in s.notes if n.type == "config:reverted"]
+
+
+def test_a_copy_that_was_put_back_is_looked_at_again_when_the_gateway_has_booted_with_it():
+    s = restored()
+    before = len(s.done("look-config"))
+    s.until(lambda: s.ready)
+    s.run(120)
+    assert len(s.done("look-config")) == before + 1, "once"
+    assert (reverts(s), s.state.episodes.open) == ([], {})
+
+
+def test_a_gateway_that_prefers_its_own_backup_is_told_of():
+    s = restored()
+    s.until(lambda: len(s.starts) == 2)
+    s.digest = "its own"  # nobody has seen it yet when it is ready
+    s.until(lambda: s.ready)
+    s.run(60)
+    assert reverts(s) == [{"restored": "c1", "found": "its own", "aside": ""}]
+    [episode] = s.state.episodes.open.values()
+    assert (episode.domain, episode.state) == ("settings", "human")
+    assert "not what was put back any more" in episode.evidence[-1]
+    s.run(600)
+    assert len(reverts(s)) == 1
+    s.edit("a person's", valid=True)
+    s.run(5)
+    assert s.state.episodes.open == {}
+
+
+def test_the_copy_that_the_gateway_put_aside_is_named():
+    s = restored()
+    s.until(lambda: len(s.starts) == 2)
+    s.digest = "its own"
+    name = "openclaw.json.clobbered.2026"
+    s.feed(ConfigSeen(at=s.now, digest="its own", parsed=True, clobbered=("openclaw.json.rejected.1", name)))
+    see = s.feed
+
+    def seen(fact):
+        aside = ("openclaw.json.rejected.1", name)
+        return see(replace(fact, clobbered=aside) if isinstance(fact, ConfigSeen) else fact)
+
+    s.feed = seen
+    s.until(lambda: s.ready)
+    s.run(60)
+    assert [told["aside"] for told in reverts(s)] == [name]
+    [episode] = s.state.episodes.open.values()
+    assert name in episode.evidence[-1]
+
+
+def test_what_a_person_writes_instead_of_what_was_put_back_is_no_revert():
+    s = Story(make=setup(settings=SettingsConfig(restore="auto"))).begin().run(20)
+    s.edit("other", valid=True)
+    s.run(30)
+    s.ask("restore", subject="c1")
+    s.run(5)
+    s.edit("a person's", valid=True)
+    s.run(5)
+    s.ask("restart")
+    s.run(60)
+    assert s.ready
+    assert reverts(s) == []
+
+
+def test_a_domain_that_is_off_does_not_look_again():
+    s = Story(make=setup(settings=SettingsConfig(mode="off"))).begin().run(20)
+    s.ask("restore", subject="c1")
+    s.run(5)
+    looks = len(s.done("look-config"))
+    s.ask("restart")
+    s.run(60)
+    assert s.ready
+    assert len(s.done("look-config")) == looks

@@ -255,6 +255,10 @@ def run(port: int) -> int:
         if boot.get("protocol", 4) < 4:
             leave(0, f"gateway already running (pid {holder}); lock timeout after 5000ms")
         leave(78, "Doctor could not enter maintenance. another OpenClaw process owns gateway-lifecycle")
+    if boot.get("reverts"):
+        CONFIG.rename(CONFIG.with_name(f"{CONFIG.name}.clobbered.2026-11-25T00-00-00Z"))
+        CONFIG.write_text(boot["reverts"])
+        say(f"Config auto-restored from backup: {CONFIG} (missing-meta-vs-last-good)", error=True)
     wrong = problems()
     if wrong or wrong is None:
         leave(1 if boot.get("protocol", 4) < 4 else 78, f"Invalid config at {CONFIG}: {wrong}")

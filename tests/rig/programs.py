@@ -34,6 +34,7 @@ class ChildProgram:
     once; with `exit_after` so many s after ready), `last_words`, `says` (stderr lines), `signal_after` with
     `exit_signal` (default SIGKILL), `hang_after` with `hang_for`, `ignore_term`, `term_takes`, `term_code`, `restart`
     (s an in-place restart takes), `zombie_on_restart`, `no_listener`, `keep_lock`, `child` (leaves a subprocess),
+    `reverts` (text it puts into openclaw.json at its boot, the file aside),
     `protocol` (3 for early 2026), `version`, `active` (work in flight), `suppressed`, `answers`, `tick`.
     """
 

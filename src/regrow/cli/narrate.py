@@ -181,6 +181,10 @@ _TELLERS: dict[str, Callable[[Data], Line | None]] = {
     "fault": lambda data: Line(f"regrow contradicts itself, please report this: {data.get('what', '')}", "bad"),
     "config:doctored": lambda data: Line(f"openclaw.json was repaired; undo is in {data.get('undo', '')}", "good"),
     "config:restored": lambda data: Line(f"openclaw.json was put back; undo is in {data.get('undo', '')}", "good"),
+    "config:reverted": lambda data: Line(
+        f"openclaw.json is not what was put back any more, since the gateway booted ({data.get('aside') or 'no copy'})",
+        "bad",
+    ),
     "journal:degraded": lambda data: Line(str(data.get("message", "")), "bad"),
     "journal:recovered": lambda data: Line(str(data.get("message", "")), "good"),
     "journal:moved-aside": lambda data: Line(str(data.get("message", "")), "bad"),

@@ -96,11 +96,17 @@ def recalled(state: State, path: Path, now: float) -> tuple[State, str]:
         s, governor=governor, kills=tuple(min(t, now) for t in memory.kills), killed=memory.killed,
         took=memory.took, took_version=memory.took_version, in_place=memory.in_place,
     )  # fmt: skip
-    domains: dict[str, Any] = {**state.domains, "liveness": s, "settings": memory.repairs}
+    domains: dict[str, Any] = {**state.domains, "liveness": s, "settings": _no_later(memory.repairs, now)}
     problem = _recall_domains(domains, memory.domains)
     view = replace(state.view, given=memory.given, paused_until=memory.paused_until)
     spent = Spent({name: tuple(min(t, now) for t in times) for name, times in memory.spent.times.items()})
     return replace(state, domains=domains, view=view, spent=spent, desk=memory.desk), problem
+
+
+def _no_later(repairs: Repairs, now: float) -> Repairs:
+    """A copy that was put back in a future that never came is compared all the same."""
+    copy = repairs.put_back
+    return repairs if copy is None else replace(repairs, put_back=replace(copy, at=min(copy.at, now)))
 
 
 def _recall_domains(domains: dict[str, Any], kept: dict[str, msgspec.Raw]) -> str:
