@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from regrow.act import child, doctor, evidence, gateway, settings, undo
+from regrow.act import child, doctor, evidence, gateway, sessions, settings, undo
 from regrow.act.world import Effect, World
 from regrow.model.action import Action
 from regrow.model.actions import (
@@ -28,6 +28,7 @@ from regrow.model.actions import (
     Undo,
 )
 from regrow.model.errors import Refused
+from regrow.model.models import AbortTurn, SwitchModel
 from regrow.model.verdicts import Verdict
 
 _TABLE: dict[type[Action], Callable[[World, Any], Awaitable[Verdict]]] = {
@@ -43,6 +44,8 @@ _TABLE: dict[type[Action], Callable[[World, Any], Awaitable[Verdict]]] = {
     Doctor: doctor.doctor,
     RestartGateway: gateway.hand_over,
     Undo: undo.undo,
+    SwitchModel: sessions.switch_model,
+    AbortTurn: sessions.abort_turn,
 }
 
 

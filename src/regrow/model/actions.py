@@ -11,6 +11,7 @@ from typing import ClassVar
 from regrow.model.action import Action, Lane, Risk, Targeted
 from regrow.model.changes import Change
 from regrow.model.gateway import Process
+from regrow.model.models import AbortTurn, ProbeModel, SwitchModel
 
 # ── looks: they change nothing ──
 
@@ -175,5 +176,5 @@ class FileIssue(Targeted, frozen=True, tag="file-issue"):
 AnyAction = (
     LookOwner | LookConfig | Verify | Capture | Dial | HangUp | Start | RestartInPlace | Terminate
     | Kill | Continue | Revive | Reload | Doctor | RestoreConfig | RestartGateway | Undo
-    | FileIssue
+    | FileIssue | SwitchModel | AbortTurn | ProbeModel
 )  # fmt: skip

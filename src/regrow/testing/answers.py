@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from regrow.model.errors import GatewayError
+from regrow.testing.sessions import METHODS
 from regrow.testing.world import State, World, now_ms
 
 Params = Mapping[str, Any]
@@ -103,6 +104,7 @@ _TABLE: dict[str, tuple[str, Callable[[World, Params], Any], bool]] = {
     "secrets.reload": ("operator.admin", _reload, True),
     "gateway.restart.preflight": ("operator.read", preflight, False),
     "gateway.restart.request": ("operator.admin", _nothing, False),  # answered by the gateway itself: it acts
+    **METHODS,
 }
 
 

@@ -45,6 +45,10 @@ class World:
         failing: What `/readyz` names as failing.
         suppressed: Channels muted by its crash-loop breaker.
         channels: Channel id to account status, as `channels.status` tells it.
+        agents: Agent id to its models, the primary first, as `provider/model`.
+        models: The models it offers, each with what `models.list` says of it beside the usual.
+        probes: Provider to the status a probe of it finds; `ok` if it is not named.
+        sessions: Session key to its row; see `regrow.testing.sessions.session`.
         config_valid: Whether its openclaw.json is valid. A restart while it is not leaves it without a listener.
         answers: Method to its answer; see `FakeGateway.on`.
         calls: Every call that arrived: method and parameters.
@@ -67,6 +71,10 @@ class World:
         self.failing: tuple[str, ...] = ()
         self.suppressed: tuple[str, ...] = ()
         self.channels: dict[str, dict[str, Any]] = {}
+        self.agents: dict[str, tuple[str, ...]] = {"main": ("fakea/m1", "fakeb/m1")}
+        self.models: dict[str, dict[str, Any]] = {name: {} for name in ("fakea/m1", "fakea/m2", "fakeb/m1")}
+        self.probes: dict[str, str] = {}
+        self.sessions: dict[str, dict[str, Any]] = {}
         self.config_valid = True
         self.idle = asyncio.Event()
         self.active_work = 0
