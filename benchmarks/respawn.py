@@ -28,7 +28,8 @@ def build(root: Path) -> Path:
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         raise SystemExit("a C compiler is needed: apt install gcc")
-    subprocess.run([compiler, "-O2", "-static", "-o", str(program), str(rig_path.HERE / "stamp.c")], check=True)
+    source = str(rig_path.HERE / "stamp.c")
+    subprocess.run([compiler, "-O2", "-static", "-D_GNU_SOURCE", "-o", str(program), source], check=True)
     return program
 
 
@@ -101,7 +102,7 @@ def keeper(root: Path, child: ChildProgram, program: Path, stamps: Path) -> subp
         f'[gateway]\nmode = "own"\nstate_dir = "{child.state_dir}"\nport = {child.port}\nentry = "{child.entry}"\n'
         f'node = "{program}"\n'
     )
-    names = {"HOME": child.home, "REGROW_HOME": root / "regrow", "STAMP_FILE": stamps, "STAMP_BECOMES": child.node}
+    names = {"HOME": child.home, "REGROW_HOME": root / "regrow", "STAMP_FILE": stamps}
     return subprocess.Popen(
         [sys.executable, "-m", "regrow", "run", "--config", str(settings)], cwd=root, start_new_session=True,
         env={**os.environ, **{name: str(value) for name, value in names.items()}},

@@ -304,6 +304,46 @@ async def test_it_is_found_even_if_we_died_between_the_spawn_and_the_note(
     assert life.process == process, "the gateway, not what it started"
 
 
+async def test_what_followed_the_noted_life_is_found_by_the_mark_that_was_noted_for_it(
+    stage: Stage, child_program: ChildProgram
+) -> None:
+    first = await running(stage, child_program)
+    noted = recall(stage.world.folder)
+    assert noted is not None
+    child_program.script({"child": True})
+    os.kill(first.pid, signal.SIGKILL)
+    await stage.children[0].wait()
+    second = await running(stage, child_program)
+    now = recall(stage.world.folder)
+    assert now is not None
+    assert now.mark == noted.next != now.next
+    remember(stage.world.folder, noted)  # as if we had died before we knew the pid of the second
+    later = Stage(child_program, stage.world.folder, port=None, token=None)
+    life = living(stage.world.folder)
+    assert life is not None
+    assert (life.process, life.mark, life.epoch) == (second, now.mark, noted.epoch + 1)
+    child.take_over(later.world, second)
+    assert later.world.token == child_program.token
+    child_program.end_all()
+    await stage.children[1].wait()
+
+
+async def test_another_port_or_token_is_noted_before_the_spawn(stage: Stage, child_program: ChildProgram) -> None:
+    first = await running(stage, child_program)
+    noted = recall(stage.world.folder)
+    assert noted is not None
+    os.kill(first.pid, signal.SIGKILL)
+    await stage.children[0].wait()
+    stage.world.know_token("another-token-of-this-gateway")
+    await child.start(stage.world, START)
+    now = recall(stage.world.folder)
+    assert now is not None
+    assert now.mark not in {noted.mark, noted.next}
+    assert now.token == "another-token-of-this-gateway"
+    child_program.end_all()
+    await stage.children[1].wait()
+
+
 async def test_a_stranger_is_not_taken_over(stage: Stage, stranger: Process) -> None:
     with pytest.raises(Refused, match="not proven"):
         child.take_over(stage.world, stranger, port=1)

@@ -450,14 +450,14 @@ async def test_intents_wait_behind_no_more_than_a_slice_of_retention(opened, mon
 def refusing(monkeypatch: pytest.MonkeyPatch):
     """A disk that refuses as long as the returned list says why."""
     why: list[Exception] = []
-    write = store.Store.write
+    commit = store.Store._commit
 
-    def refusing(self, batch, *, durable):
+    def refusing(self, batch):
         if why:
             raise why[0]
-        return write(self, batch, durable=durable)
+        return commit(self, batch)
 
-    monkeypatch.setattr(store.Store, "write", refusing)
+    monkeypatch.setattr(store.Store, "_commit", refusing)
     return why
 
 

@@ -82,6 +82,7 @@ def _no_blocking(request: pytest.FixtureRequest) -> Iterator[None]:
     buster = BlockBuster(scanned_modules=["regrow"])
     for name, function in buster.functions.items():
         if name.startswith(_BLOCKING):
-            function.activate()
+            # the one exception: it waits neither for the disk nor for another program
+            function.can_block_in("regrow/record/store.py", "write_at_once").activate()
     yield
     buster.deactivate()

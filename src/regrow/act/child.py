@@ -14,7 +14,7 @@ from regrow.act.world import World, marked
 from regrow.host import locks, ports
 from regrow.host.child import Child, adopt, spawn
 from regrow.host.launch import restart_signal
-from regrow.host.lives import Life, recall
+from regrow.host.lives import Life, living
 from regrow.host.process import alive, catches, command, send, tree
 from regrow.model.actions import Continue, Kill, Revive, Start, Terminate
 from regrow.model.errors import Fatal, Refused, RegrowError
@@ -42,17 +42,31 @@ async def start(world: World, action: Start) -> Verdict:
     launch = await world.launch()
     _free_to_start(world, launch.port)
     version = (await world.installation()).version
-    mark = secrets.token_hex(8)
     life = Life(
-        mark=mark, port=launch.port, epoch=action.epoch, log=str(world.log), token=world.token or "", version=version,
+        port=launch.port, epoch=action.epoch, log=str(world.log), token=world.token or "", version=version,
         at=world.clock.now(),
     )  # fmt: skip
-    world.note_life(life)  # before the spawn: should we die in between, the mark tells that it is ours
-    child = spawn(launch.argv, marked(launch.env, mark), launch.cwd, world.log)
+    life = _announced(world, life)
+    child = spawn(launch.argv, marked(launch.env, life.mark), launch.cwd, world.log)
     take(world, child, life)
     kept = f"; {child.output_error}" if child.output_error else ""
     text = f"pid {child.process.pid}, OpenClaw {version}, port {launch.port}{kept}"
     return Verdict(result="done", detail=text)
+
+
+def _announced(world: World, life: Life) -> Life:
+    """The life with its mark, which lies on the disk: should we die while it is spawned, it tells that it is ours."""
+    noted = world.noted
+    if noted is not None and noted.next and _succeeds(life, noted):
+        return replace(life, mark=noted.next)
+    life = replace(life, mark=secrets.token_hex(8))
+    world.note_life(life)
+    return life
+
+
+def _succeeds(life: Life, noted: Life) -> bool:
+    """Whether the note about the life before tells everything about this one."""
+    return all(getattr(life, name) == getattr(noted, name) for name in ("port", "log", "token", "version", "unit"))
 
 
 def take(world: World, child: Child, life: Life, *, adopted: bool = False) -> None:
@@ -64,7 +78,7 @@ def take(world: World, child: Child, life: Life, *, adopted: bool = False) -> No
     world.post(
         ChildStarted(at=world.clock.now(), process=child.process, port=life.port, epoch=life.epoch, adopted=adopted)
     )
-    world.note_life(replace(life, process=child.process))
+    world.note_life(replace(life, process=child.process, next=secrets.token_hex(8)))
 
 
 def take_over(world: World, process: Process, *, port: int | None = None) -> Child:
@@ -79,8 +93,8 @@ def take_over(world: World, process: Process, *, port: int | None = None) -> Chi
         Refused: It is not proven to be the gateway of our state directory.
         Retryable: It is gone.
     """
-    life = recall(world.folder)
-    if life is None or (life.process is not None and life.process != process):
+    life = living(world.folder)
+    if life is None or life.process != process:
         life = Life(
             process=process, port=port or world.view().port or world.port or 0, epoch=world.view().epoch,
             token=world.token or "", unit=world.unit.name if world.unit is not None else "", at=world.clock.now(),
@@ -105,7 +119,9 @@ def _free_to_start(world: World, port: int) -> None:
     child = world.child
     if child is not None and not child.poll():
         raise Refused(f"our gateway still runs (pid {child.process.pid})", by="owner")
-    lock = locks.owner(world.state_dir, world.config_path)
+    # one that ended a moment ago, its end not even told yet, leaves no time for another to take its lock: who did it
+    # all the same is met by the gateway itself, which refuses
+    lock = locks.owner(world.state_dir, world.config_path) if child is None else None
     if lock is not None:
         raise Refused(f"a gateway of {world.state_dir} runs already (pid {lock.process.pid})", by="owner")
     if not ports.is_free(port):

@@ -88,6 +88,7 @@ class World:
         tracker: Files issues, None where that is not set up.
         child: The process we spawned or took over.
         on_child: Told about each new one.
+        noted: What lies on the disk about the last life we started or took over.
     """
 
     state_dir: Path
@@ -114,6 +115,7 @@ class World:
     tracker: Tracker | None = None
     child: Child | None = None
     on_child: Callable[[Child], None] = _ignore
+    noted: Life | None = None
     _installation: Installation | None = None
     _stamp: tuple[int, int] | None = None
     _launch: Launch | None = None
@@ -196,8 +198,10 @@ class World:
 
     def note_life(self, life: Life) -> None:
         """Note a life for whoever comes after us; a full disk must not keep a gateway down."""
+        self.noted = None
         try:
             remember(self.folder, life)
+            self.noted = life
         except OSError as error:
             self.say("trouble", {"what": f"the gateway's identity could not be noted: {error.strerror or error}"})
 

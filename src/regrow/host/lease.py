@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -80,13 +81,13 @@ class Lease:
         return self._handle is not None
 
     def take(self) -> bool:
-        """Try to become the holder. True if we are, or already were.
+        """Try to become the holder. True if we are, or still are: looking does not beat, for nothing is written.
 
         Raises:
             Fatal: The state directory does not exist or cannot be written.
         """
         if self._handle is not None:
-            return self.renew()
+            return self._still_ours()
         for _ in range(5):
             handle = self._open()
             if handle is None:
@@ -104,10 +105,7 @@ class Lease:
 
     def renew(self) -> bool:
         """Beat. False if the lease is lost: the file was removed or replaced, or is no longer ours."""
-        if self._handle is None:
-            return False
-        if not self._is_ours(self._handle) or not self._names_us():
-            self._drop()
+        if not self._still_ours():
             return False
         self._write()
         return True
@@ -149,6 +147,15 @@ class Lease:
             os.fchmod(handle, 0o600)
         return handle
 
+    def _still_ours(self) -> bool:
+        """Whether what we hold is still what lies there; what is lost is let go."""
+        if self._handle is None:
+            return False
+        if self._is_ours(self._handle) and self._names_us():
+            return True
+        self._drop()
+        return False
+
     def _is_rival(self, holder: Holder | None) -> bool:
         return holder is not None and not _is_us(holder) and self._is_taken(holder)
 
@@ -173,7 +180,7 @@ class Lease:
 
     def _write(self) -> None:
         assert self._handle is not None  # noqa: S101
-        me = identify(os.getpid()) or Process(pid=os.getpid(), started=0)
+        me = _me(os.getpid())
         record = Holder(
             pid=me.pid, started=me.started, name=self._name, at=self._now(), version=self._version, host=host_key()
         )
@@ -189,6 +196,12 @@ class Lease:
             self._handle = None
 
 
+@cache
+def _me(pid: int) -> Process:
+    return identify(pid) or Process(pid=pid, started=0)
+
+
+@cache
 def host_key() -> str:
     """Names this boot of this host and this pid namespace: where a pid and a start time mean one process."""
     if LINUX:
@@ -199,7 +212,7 @@ def host_key() -> str:
 
 
 def _is_us(holder: Holder) -> bool:
-    return holder.host == host_key() and holder.process == identify(os.getpid())
+    return holder.host == host_key() and holder.process == _me(os.getpid())
 
 
 def _lock(handle: int) -> bool:

@@ -23,6 +23,8 @@ class Life(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         mark: Random; written before the spawn and carried by the process.
+        next: The mark of the life that would follow with the same port, token and output, so that nothing has to be
+            written between the end of this one and the spawn of that.
         process: Its identity, None while it is being spawned.
         port: Where it listens.
         epoch: Which start of ours it was.
@@ -34,6 +36,7 @@ class Life(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     mark: str = ""
+    next: str = ""
     process: Process | None = None
     port: int
     epoch: int = 0
@@ -63,14 +66,14 @@ def recall(folder: Path) -> Life | None:
 
 
 def living(folder: Path) -> Life | None:
-    """The noted life if its process still runs, found by its mark if we died before we knew its pid."""
+    """The noted life if its process still runs, or the one that followed it: found by its mark if we died before we
+    knew its pid."""
     life = recall(folder)
-    if life is None:
-        return None
-    if life.process is not None:
-        return life if alive(life.process) else None
-    found = _by_mark(life.mark)
-    return None if found is None else msgspec.structs.replace(life, process=found)
+    if life is None or (life.process is not None and alive(life.process)):
+        return life
+    mark, epoch = (life.mark, life.epoch) if life.process is None else (life.next, life.epoch + 1)
+    found = _by_mark(mark)
+    return None if found is None else msgspec.structs.replace(life, mark=mark, next="", process=found, epoch=epoch)
 
 
 def forget(folder: Path) -> None:

@@ -102,14 +102,30 @@ def owner(
 
 def lock_paths(state_dir: Path, config_path: Path, *, tmp: tuple[Path, ...] | None = None) -> Iterator[Path]:
     """Every lock file a gateway of this state directory may have written, the most telling first."""
-    home = state_dir.resolve() / "tmp"
-    yield from sorted(home.glob("openclaw*/gateway.state.lock"))
-    yield from sorted(path for path in home.glob("openclaw*/gateway.*.lock") if path.name != "gateway.state.lock")
+    home = _locks_below(os.path.join(os.path.realpath(state_dir), "tmp"))  # noqa: PTH118  (before every start)
+    yield from (path for path in home if path.name == "gateway.state.lock")
+    yield from (path for path in home if path.name != "gateway.state.lock")
     # early 2026: in the temporary directory, named after the configuration file only
-    names = {f"gateway.{_digest(path)}.lock" for path in (config_path, config_path.resolve(), config_path.absolute())}
+    spellings = {str(config_path), os.path.realpath(config_path), os.path.abspath(config_path)}  # noqa: PTH100
+    names = {f"gateway.{_digest(path)}.lock" for path in spellings}
     for folder in dict.fromkeys(tmp if tmp is not None else (Path(tempfile.gettempdir()), Path("/tmp"))):  # noqa: S108
-        with suppress(OSError):
-            yield from sorted(path for name in names for path in folder.glob(f"openclaw*/{name}"))
+        yield from (path for path in _locks_below(str(folder)) if path.name in names)
+
+
+def _locks_below(folder: str) -> list[Path]:
+    """`openclaw*/gateway.*.lock` in a directory; nothing where it cannot be read."""
+    found: list[str] = []
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("openclaw"):
+                with suppress(OSError):
+                    names = os.listdir(entry.path)  # noqa: PTH208
+                    found += [
+                        f"{entry.path}/{name}"
+                        for name in names
+                        if name.startswith("gateway.") and name.endswith(".lock")
+                    ]
+    return [Path(path) for path in sorted(found)]
 
 
 def _prove(lock: GatewayLock) -> GatewayLock | None:
@@ -146,8 +162,8 @@ def _older_than_lock(process: Process, lock: GatewayLock) -> bool:
 
 def _is_about(lock: GatewayLock, state_dir: Path, config: Path) -> bool:
     if lock.state_dir is not None:
-        return lock.state_dir.resolve() == state_dir.resolve()
-    return lock.config_path is not None and lock.config_path.resolve() == config.resolve()
+        return os.path.realpath(lock.state_dir) == os.path.realpath(state_dir)
+    return lock.config_path is not None and os.path.realpath(lock.config_path) == os.path.realpath(config)
 
 
 def _read(path: Path) -> bytes | None:
@@ -171,7 +187,7 @@ def _path(text: str | None) -> Path | None:
     return Path(text) if text and "\0" not in text else None
 
 
-def _digest(path: Path) -> str:
+def _digest(path: str) -> str:
     return hashlib.sha256(os.fsencode(path)).hexdigest()[:8]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import re
 import stat
@@ -41,12 +42,14 @@ def rotate(path: Path, *, keep: int = KEEP) -> None:
     """Rename `x.log` to `x.log.1` and so on; the oldest goes. A file that cannot be renamed is appended to."""
     if not path.exists():
         return
-    with suppress(OSError):
-        for number in range(keep - 1, 0, -1):
-            older = path.with_name(f"{path.name}.{number}")
-            younger = path if number == 1 else path.with_name(f"{path.name}.{number - 1}")
-            if younger.exists():
-                younger.replace(older)
+    names = [str(path), *(f"{path}.{number}" for number in range(1, keep))]
+    for younger, older in reversed(list(itertools.pairwise(names))):
+        try:
+            os.replace(younger, older)  # noqa: PTH105  (between an end and the next start)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return
 
 
 class Tail:

@@ -26,6 +26,8 @@ _SAVED = ("desired", "kept_configs", "learned", "episodes", "intents", "changes"
 # what is over, and since when
 _ENDS = (("intents", "ended_at"), ("episodes", "closed"), ("changes", "gone_at"), ("proposals", "decided"))
 
+BUSY = 2.0  # seconds to wait for another program that holds the file
+FOLD_AT = 1000  # pages of write-ahead log, SQLite's own default
 SLICE = 500  # rows deleted per transaction, so that an intent never waits long behind retention
 
 
@@ -48,11 +50,13 @@ class Store:
     Attributes:
         last_row: The highest id of an event when it was opened, or 0.
         last_intent: The highest id of an intent then, or 0.
+        never_waits: A commit that need not survive a power cut does not wait for the disk.
     """
 
     def __init__(self, path: Path, db: sqlite3.Connection) -> None:
         self.path = path
         self.db = db
+        self.never_waits = db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
         self.last_row, self.last_intent = db.execute(
             "SELECT coalesce((SELECT max(id) FROM journal), 0), coalesce((SELECT max(id) FROM intents), 0)"
         ).fetchone()
@@ -76,6 +80,22 @@ class Store:
         if durable:
             self._sync()
         return refused
+
+    def write_at_once(self, batch: Sequence[Write]) -> int:
+        """Commit a small batch without waiting for anybody, where the store `never_waits`.
+
+        Folding the write-ahead log in, which waits for the disk, is left to the next `write`.
+
+        Raises:
+            sqlite3.Error: Also when another program holds the file right now; nothing is written then.
+        """
+        self.db.execute("PRAGMA wal_autocheckpoint = 0")
+        self.db.execute("PRAGMA busy_timeout = 0")
+        try:
+            return self._commit(batch)
+        finally:
+            self.db.execute(f"PRAGMA busy_timeout = {BUSY * 1000:.0f}")
+            self.db.execute(f"PRAGMA wal_autocheckpoint = {FOLD_AT}")
 
     def _commit(self, batch: Iterable[Write]) -> int:
         refused = 0
@@ -209,7 +229,7 @@ def connect_readonly(path: Path) -> sqlite3.Connection:
         sqlite3.Error: It cannot be read.
     """
     uri = path.absolute().as_uri()
-    db = sqlite3.connect(f"{uri}?mode=ro", uri=True, isolation_level=None, timeout=2.0, check_same_thread=False)
+    db = sqlite3.connect(f"{uri}?mode=ro", uri=True, isolation_level=None, timeout=BUSY, check_same_thread=False)
     try:
         refuse_foreign(db, str(path))
     except sqlite3.OperationalError:
@@ -218,7 +238,7 @@ def connect_readonly(path: Path) -> sqlite3.Connection:
             raise
         # on a read-only file system the shared-memory file cannot be made; nobody can be writing there either
         db = sqlite3.connect(
-            f"{uri}?mode=ro&immutable=1", uri=True, isolation_level=None, timeout=2.0, check_same_thread=False
+            f"{uri}?mode=ro&immutable=1", uri=True, isolation_level=None, timeout=BUSY, check_same_thread=False
         )
         try:
             refuse_foreign(db, str(path))
@@ -245,7 +265,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     if os.name == "posix" and path.stat().st_mode & 0o077:
         path.chmod(0o600)
-    db = sqlite3.connect(path, isolation_level=None, timeout=2.0, check_same_thread=False)
+    db = sqlite3.connect(path, isolation_level=None, timeout=BUSY, check_same_thread=False)
     try:
         migrate(db, str(path))
         if db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":

@@ -1,7 +1,9 @@
 """Commits what is to be remembered: one thread, one transaction for all that waits, memory when the disk refuses.
 
-What queues while a commit runs joins the next one. Nothing here raises into the keeper: when the disk is full or
-read-only the newest entries wait in memory, one notice says so, and writing is tried again later.
+What queues while a commit runs joins the next one. A commit that somebody waits for is made by the loop itself while
+the thread rests: it takes a tenth of a millisecond, and the way to the thread and back up to ten times that. Nothing
+here raises into the keeper: when the disk is full or read-only the newest entries wait in memory, one notice says so,
+and writing is tried again later.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import asyncio
 import contextlib
 import os
 import sqlite3
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,6 +26,7 @@ from regrow.record.store import Store, Write, connect_readonly, is_damage, open_
 
 MOST_HELD = 10_000  # entries kept in memory while the disk refuses them
 RETRY_AFTER = 10.0
+FEW = 20  # entries the loop writes by itself: more would be felt
 
 Listener = Callable[[str, dict[str, Any]], None]
 T = TypeVar("T")
@@ -54,6 +58,7 @@ class Writer:
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="regrow-journal")
         self._store: Store | None = None
+        self._turn = threading.Lock()  # held by whoever uses the store
         self._lock: int | None = None
         self._pending: list[Write] = []
         self._waiters: list[tuple[asyncio.Future[bool], bool]] = []
@@ -104,6 +109,8 @@ class Writer:
         """
         if self._closed or (self.degraded and self._clock() < self._retry_at):
             return False
+        if not durable and self._write_here():
+            return True
         waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiters.append((waiter, durable))
         self._schedule()
@@ -137,9 +144,30 @@ class Writer:
             # at the end of this turn of the loop, so that what is written together is committed together
             asyncio.get_running_loop().call_soon(self._launch)
 
+    def _write_here(self) -> bool:
+        """Commit what is queued in this very turn of the loop; False if that would have to wait for anybody."""
+        if (
+            self._flight is not None
+            or self.degraded
+            or len(self._pending) > FEW
+            or not self._turn.acquire(blocking=False)
+        ):
+            return False
+        try:
+            if self._store is None or self._damaged or not self._store.never_waits:
+                return False
+            refused = self._store.write_at_once(self._pending)
+        except (sqlite3.Error, OSError, MemoryError):
+            return False  # the thread meets the same, and knows what to do
+        finally:
+            self._turn.release()
+        self._pending = []
+        self._tell_refused(refused)
+        return True
+
     def _launch(self) -> None:
         self._due = False
-        if self._flight is not None:
+        if self._flight is not None or not (self._pending or self._waiters):
             return
         batch, self._pending = self._pending, []
         waiters, self._waiters = self._waiters, []
@@ -159,8 +187,7 @@ class Writer:
             result = flight.result() if bug is None else _Result(error=f"{type(bug).__name__}: {bug}")
         if result.moved:
             self._tell("journal:moved-aside", {"to": result.moved, "message": _moved(self.path, result.moved)})
-        if result.refused:
-            self._tell("journal:refused", {"count": result.refused, "message": "entries the database did not accept"})
+        self._tell_refused(result.refused)
         if result.error:
             self._pending = [*batch, *self._pending]
             self._bound()
@@ -203,6 +230,10 @@ class Writer:
                 kept.append(write)
         self._pending = kept[excess:]
 
+    def _tell_refused(self, count: int) -> None:
+        if count:
+            self._tell("journal:refused", {"count": count, "message": "entries the database did not accept"})
+
     def _tell(self, type_: str, data: dict[str, Any]) -> None:
         if self._listener is None:
             self._notices.append((type_, data))
@@ -239,6 +270,10 @@ class Writer:
         return str(moved or "")
 
     def _write(self, batch: list[Write], durable: bool) -> _Result:
+        with self._turn:
+            return self._written(batch, durable)
+
+    def _written(self, batch: list[Write], durable: bool) -> _Result:
         moved = ""
         try:
             if self._store is None:
@@ -268,6 +303,10 @@ class Writer:
         return str(aside)
 
     def _answer(self, question: Callable[[Store], T], otherwise: T) -> T:
+        with self._turn:
+            return self._answered(question, otherwise)
+
+    def _answered(self, question: Callable[[Store], T], otherwise: T) -> T:
         store = self._store
         try:
             if store is not None:
