@@ -590,3 +590,21 @@ def test_a_domain_that_is_off_does_not_look_again():
     s.run(60)
     assert s.ready
     assert len(s.done("look-config")) == looks
+
+
+def test_channels_that_the_gateway_muted_itself_are_an_episode_until_it_lets_them_speak():
+    s = Story().begin().run(20)
+    probe = s.state.view.probe
+    assert probe is not None
+    s.feed(replace(probe, at=s.now, ready=True, suppressed=("telegram", "whatsapp")))
+    s.feed(replace(probe, at=s.now, ready=None))  # nobody asked about traffic: no news
+    [episode] = s.state.episodes.open.values()
+    assert (episode.subject, episode.state) == ("channels", "open")
+    assert "muted telegram, whatsapp" in episode.evidence[0]
+    plans = len(s.plans)
+    s.feed(replace(probe, at=s.now, ready=True))
+    assert s.state.episodes.open == {}
+    assert len(s.plans) == plans, "nothing is done about it here"
+    s.feed(replace(probe, at=s.now, ready=True, suppressed=("telegram",)))
+    s.die()
+    assert "liveness:channels" not in s.state.episodes.open, "who is mute in its next life is not known yet"

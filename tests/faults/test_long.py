@@ -65,9 +65,11 @@ async def test_the_gateways_own_breaker_is_seen_and_never_answered_with_a_restar
         await keeper.comes(muted)
         status = await keeper.status()
         assert (status["gatewayReady"], status["phase"]) == (True, "running")
+        assert [episode["subject"] for episode in status["episodes"]] == ["channels"]
         assert keeper.acts() == ["start"] * 4
         await keeper.comes(heard, within=500)
         assert (await keeper.status())["pid"] == status["pid"]
+        await keeper.until("episode:closed", since=place, subject="channels")
         assert keeper.acts() == ["start"] * 4
 
 

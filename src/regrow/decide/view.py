@@ -46,6 +46,7 @@ class View(Struct, frozen=True, kw_only=True, omit_defaults=True):
         given: A person said `adopt`: the gateway is ours to act on, whichever process it is next.
         ready: This boot has been proven ready.
         link: `up`, `down`, or `blind`: it is there and will not talk to us.
+        muted: Channels that the gateway's own breaker keeps from starting, as `/readyz` last said.
         served: Digest of the configuration the running gateway booted with, if known.
         kept: (digest, version) of stored configurations that reached ready, newest last.
         composed: Digests of those that consist of several files: they are known to be good, and not put back.
@@ -82,6 +83,7 @@ class View(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ready_at: float = 0.0
     probe: Probed | None = None
     config: ConfigSeen | None = None
+    muted: tuple[str, ...] = ()
     served: str = ""
     kept: tuple[tuple[str, str], ...] = ()
     composed: tuple[str, ...] = ()
@@ -173,14 +175,15 @@ def fold(v: View, fact: AnyFact) -> View:
         case ChildStarted():
             return replace(
                 v, process=fact.process, port=fact.port, adopted=True, owner="ours",
-                ready=False, boot_id="", probe=None, link="down", link_since=v.at,
+                ready=False, boot_id="", probe=None, muted=(), link="down", link_since=v.at,
             )  # fmt: skip
         case ChildExited() if v.process is None or fact.process == v.process:
             # what another keeper tends is that keeper's to start again
             owner = "healer" if v.owner == "healer" else "none"
-            return replace(v, process=None, ready=False, probe=None, boot_id="", link="down", owner=owner)
+            return replace(v, process=None, ready=False, probe=None, muted=(), boot_id="", link="down", owner=owner)
         case Probed():
-            return replace(v, probe=fact, version=fact.version or v.version)
+            muted = v.muted if fact.ready is None else fact.suppressed  # no word about it is no news
+            return replace(v, probe=fact, muted=muted, version=fact.version or v.version)
         case ConfigSeen():
             return replace(v, config=fact)
         case ConfigKept():
@@ -227,12 +230,12 @@ def _owner(v: View, fact: OwnerSeen) -> View:
     )  # fmt: skip
     if fact.owner == "none":
         # a service that is down is still its manager's; anything else that is not there may be started by us
-        return replace(v, process=None, ready=False, link="down", adopted=v.adopted or not watched)
+        return replace(v, process=None, ready=False, muted=(), link="down", adopted=v.adopted or not watched)
     if fact.process is not None and fact.owner != "listener":
         if fact.process == v.process:
             return replace(v, adopted=v.adopted or fact.owner == "ours")
         ours = fact.owner == "ours" or v.given or (served and fact.owner == "unit")
-        return replace(v, process=fact.process, adopted=ours, ready=False, probe=None, boot_id="")
+        return replace(v, process=fact.process, adopted=ours, ready=False, probe=None, muted=(), boot_id="")
     return v
 
 

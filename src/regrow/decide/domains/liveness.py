@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from regrow.decide.domains.base import Context, DomainConfig, Setting, Step, Symptom, domain
 from regrow.decide.lifecycle import DOWN, Signal
+from regrow.decide.muted import muted
 from regrow.decide.supervise.down import down
 from regrow.decide.supervise.ended import given_up
 from regrow.decide.supervise.ending import ending, still_due
@@ -35,6 +36,7 @@ def step(s: Supervision, fact: AnyFact, cx: Context) -> Step:
     scene = Scene(view=cx.view, config=cx.config, policy=cx.policy, at=cx.at)
     noted = note(s, fact, cx.before, scene)
     out = _decided(noted, cx, scene)
+    out = replace(out, symptoms=(*out.symptoms, *muted(cx.view)))
     if any(told.type == "runtime:changed" for told in out.notes):
         return out
     return replace(out, notes=(*out.notes, *given_up(s, out.state, out.replies, cx.at)))
