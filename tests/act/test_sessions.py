@@ -1,123 +1,126 @@
-"""A session's model is changed, put back, and never another session's; a turn is ended."""
+"""A session's model on a fake gateway: lent, put back, and never taken from a person."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from act.rigging import Stage
-from regrow.act import sessions, undo
+from regrow.act.sessions import put_back, switch_model
+from regrow.act.undo import undo
 from regrow.model.actions import Undo
 from regrow.model.changes import Change
 from regrow.model.errors import GatewayError, Refused
-from regrow.model.models import AbortTurn, SwitchModel
+from regrow.model.models import SwitchModel
 from regrow.testing import FakeGateway
-from regrow.testing.sessions import session
 
-KEY = "agent:main:whatsapp:direct:+15550001111"
+KEY = "agent:main:x"
+
+
+class Sessions:
+    """The sessions of a fake gateway."""
+
+    def __init__(self, gateway: FakeGateway) -> None:
+        self.rows: dict[str, dict[str, Any]] = {
+            KEY: {"key": KEY, "sessionId": "s1", "modelProvider": "a", "model": "m", "modelOverrideSource": None}
+        }
+        self.patches: list[dict[str, Any]] = []
+        self.refuses = False
+        gateway.on("sessions.describe", lambda params: {"session": self.rows.get(params["key"])})
+        gateway.on("sessions.patch", self.patch)
+
+    def patch(self, params: Any) -> Any:
+        self.patches.append(dict(params))
+        if self.refuses:
+            raise GatewayError("INVALID_REQUEST", 'Unknown provider "b"')
+        row = self.rows[params["key"]]
+        name = params["model"]
+        row["modelOverrideSource"] = "user" if name else None
+        row["modelProvider"], _, row["model"] = (name or "a/m").partition("/")
+        return {"ok": True, "key": params["key"]}
 
 
 @contextlib.asynccontextmanager
-async def linked(fake: FakeGateway, tmp_path: Path) -> AsyncIterator[Stage]:
-    stage = Stage(None, tmp_path / "regrow", state_dir=tmp_path, config_path=tmp_path / "openclaw.json")
-    async with fake, stage.line(fake.url, fake.token) as line:
-        assert (await line.dial()).result == "done"
-        yield stage
+async def acting(tmp_path: Path) -> AsyncIterator[tuple[Stage, Sessions]]:
+    stage = Stage(None, tmp_path / "r", state_dir=tmp_path, config_path=tmp_path / "c")
+    async with FakeGateway() as gateway, stage.line(gateway.url, gateway.token) as line:
+        sessions = Sessions(gateway)
+        await line.dial()
+        client = line.client
+        assert client is not None
+        methods = ("sessions.describe", "sessions.patch")
+        stage.world.methods = lambda: frozenset(methods)  # type: ignore[method-assign]
+        yield stage, sessions
 
 
-def switch(session_id: str, model: str = "fakeb/m1", before: str = "") -> SwitchModel:
-    return SwitchModel(
-        reason="fakea/m1 keeps failing", domain="models", subject="run1", session=KEY, session_id=session_id,
-        model=model, before=before,
-    )  # fmt: skip
+def switch(model: str = "b/m") -> SwitchModel:
+    return SwitchModel(reason="retrying", subject=KEY, model=model, domain="models")
 
 
-async def test_a_session_is_moved_and_put_back(tmp_path: Path) -> None:
-    fake = FakeGateway()
-    row = session(fake, KEY)
-    async with linked(fake, tmp_path) as stage:
-        verdict = await sessions.switch_model(stage.world, switch(row["sessionId"]))
+async def test_a_model_is_lent_with_its_old_value_written_down_and_put_back(tmp_path: Path) -> None:
+    async with acting(tmp_path) as (stage, sessions):
+        verdict = await switch_model(stage.world, switch())
         (change,) = verdict.changes
-        assert (change.kind, change.subject, change.before, change.after) == ("session-pin", KEY, "", "fakeb/m1")
+        assert (verdict.result, change.kind, change.before, change.after) == ("done", "session-pin", "", "b/m")
         assert stage.journal.lines == [("change", change.id, KEY)]
-        assert (row["modelProvider"], row["modelOverrideSource"]) == ("fakeb", "user")
-        back = await undo.undo(stage.world, Undo(changes=(change,), reason="the turn is over"))
-        assert (back.result, back.undone) == ("done", (change.id,))
-        assert (row["modelProvider"], row["modelOverrideSource"]) == ("fakea", None)
+        assert sessions.patches == [{"key": KEY, "model": "b/m", "expectedSessionId": "s1"}]
+        verdict = await undo(stage.world, Undo(changes=(change,), reason="the turn is over"))
+        assert (verdict.result, verdict.undone) == ("done", (change.id,))
+        assert sessions.patches[-1]["model"] is None
 
 
-async def test_what_a_person_had_chosen_comes_back(tmp_path: Path) -> None:
-    fake = FakeGateway()
-    row = session(fake, KEY, modelProvider="fakea", model="m2", modelOverrideSource="user")
-    async with linked(fake, tmp_path) as stage:
-        verdict = await sessions.switch_model(stage.world, switch(row["sessionId"], before="fakea/m2"))
-        assert verdict.detail == "fakea/m2 → fakeb/m1"
-        await undo.undo(stage.world, Undo(changes=verdict.changes, reason="the turn is over"))
-        assert (row["modelProvider"], row["model"], row["modelOverrideSource"]) == ("fakea", "m2", "user")
+async def test_a_persons_choice_is_theirs_and_ours_may_be_changed_again(tmp_path: Path) -> None:
+    async with acting(tmp_path) as (stage, sessions):
+        sessions.rows[KEY] |= {"modelOverrideSource": "user", "modelProvider": "z"}
+        with pytest.raises(Refused, match="a person chose z/m") as refused:
+            await switch_model(stage.world, switch())
+        assert refused.value.by == "human"
+        assert sessions.patches == []
+        ours = Change(id="c0", kind="session-pin", subject=KEY, before="", after="z/m", at=1.0)
+        stage.view = replace(stage.view, changes={"c0": ours})
+        assert (await switch_model(stage.world, switch())).changes[0].before == "z/m"
 
 
-async def test_what_somebody_chose_meanwhile_stays(tmp_path: Path) -> None:
-    fake = FakeGateway()
-    row = session(fake, KEY)
-    async with linked(fake, tmp_path) as stage:
-        verdict = await sessions.switch_model(stage.world, switch(row["sessionId"]))
-        row |= {"modelProvider": "fakea", "model": "m2"}
-        back = await undo.undo(stage.world, Undo(changes=verdict.changes, reason="the turn is over"))
-        assert (back.result, back.by) == ("refused", "human")
-        assert row["model"] == "m2"
+async def test_a_session_that_is_gone_is_not_made_anew(tmp_path: Path) -> None:
+    async with acting(tmp_path) as (stage, sessions):
+        sessions.rows.clear()
+        with pytest.raises(Refused, match="not there any more"):
+            await switch_model(stage.world, switch())
+        change = Change(id="c1", kind="session-pin", subject=KEY, before="", after="b/m", at=1.0)
+        assert await put_back(stage.world, [change]) == ([], ["c1"], [])
+        assert sessions.patches == []
 
 
-async def test_a_session_that_was_reset_or_is_gone_is_not_touched_and_none_is_made(tmp_path: Path) -> None:
-    fake = FakeGateway()
-    async with linked(fake, tmp_path) as stage:
-        with pytest.raises(Refused, match="another one by now"):
-            await sessions.switch_model(stage.world, switch("an older one"))
-        assert fake.sessions == {}
-        change = stage.journal.lines[0][1]
-        assert stage.journal.lines[1:] == [("gone", change, "not made: INVALID_REQUEST")]
-        gone = Change(id="c9", kind="session-pin", subject=KEY, before="", after="fakeb/m1", at=1.0)
-        back = await undo.undo(stage.world, Undo(changes=(gone,), reason="the turn is over"))
-        assert (back.result, back.undone) == ("done", ("c9",))
-        assert fake.sessions == {}
+async def test_a_refusal_of_the_gateway_leaves_no_change_behind(tmp_path: Path) -> None:
+    async with acting(tmp_path) as (stage, sessions):
+        sessions.refuses = True
+        with pytest.raises(GatewayError):
+            await switch_model(stage.world, switch())
+        assert [line[0] for line in stage.journal.lines] == ["change", "gone"]
+        sessions.rows[KEY] |= {"modelOverrideSource": "user", "modelProvider": "b"}
+        change = Change(id="c1", kind="session-pin", subject=KEY, before="", after="b/m", at=1.0)
+        done, theirs, failed = await put_back(stage.world, [change])
+        assert (done, theirs, len(failed)) == ([], [], 1)
 
 
-async def test_what_the_gateway_refuses_does_not_stand(tmp_path: Path) -> None:
-    fake = FakeGateway()
-    row = session(fake, KEY)
-    async with linked(fake, tmp_path) as stage:
-        with pytest.raises(GatewayError, match="Unknown provider"):
-            await sessions.switch_model(stage.world, switch(row["sessionId"], "nope/m1"))
-        assert stage.journal.lines[-1][0] == "gone"
-        change = Change(id="c9", kind="session-pin", subject=KEY, before="nope/m1", after="fakea/m2", at=1.0)
-        row |= {"model": "m2", "modelOverrideSource": "user"}
-        back = await undo.undo(stage.world, Undo(changes=(change,), reason="the turn is over"))
-        assert (back.result, back.undone) == ("failed", ())
+async def test_a_running_turn_keeps_what_it_was_lent_and_a_persons_change_stays(tmp_path: Path) -> None:
+    async with acting(tmp_path) as (stage, sessions):
+        change = Change(id="c1", kind="session-pin", subject=KEY, before="", after="b/m", at=1.0)
+        sessions.rows[KEY] |= {"modelOverrideSource": "user", "modelProvider": "b", "hasActiveRun": True}
+        assert await put_back(stage.world, [change]) == ([], [], ["its turn is not over yet"])
+        sessions.rows[KEY] |= {"modelProvider": "q", "hasActiveRun": False}
+        assert await put_back(stage.world, [change]) == ([], ["c1"], [])
+        assert sessions.patches == []
 
 
-async def test_without_a_connection_nothing_is_changed_and_nothing_stands(tmp_path: Path) -> None:
-    stage = Stage(None, tmp_path / "regrow", state_dir=tmp_path, config_path=tmp_path / "openclaw.json")
-    with pytest.raises(Refused, match="no connection"):
-        await sessions.switch_model(stage.world, switch("any"))
-    assert [line[0] for line in stage.journal.lines] == ["change", "gone"]
-
-
-async def test_an_early_version_cannot_be_asked_about_one_session(tmp_path: Path) -> None:
-    fake = FakeGateway(protocol=3)
-    session(fake, KEY)
-    async with linked(fake, tmp_path) as stage:
-        with pytest.raises(Refused, match="this version"):
-            await sessions.look(stage.world, KEY)
-
-
-@pytest.mark.parametrize(("status", "result"), [("running", "done"), ("done", "failed")])
-async def test_a_turn_is_ended_if_it_runs(tmp_path: Path, status: str, result: str) -> None:
-    fake = FakeGateway()
-    row = session(fake, KEY, status=status)
-    async with linked(fake, tmp_path) as stage:
-        action = AbortTurn(reason="silent", subject="run1", session=KEY)
-        assert (await sessions.abort_turn(stage.world, action)).result == result
-        assert row["status"] == ("killed" if status == "running" else "done")
-    assert fake.calls[-1] == ("sessions.abort", {"key": KEY, "runId": "run1"})
+async def test_a_version_that_cannot_say_is_left_alone(tmp_path: Path) -> None:
+    async with acting(tmp_path) as (stage, sessions):
+        stage.world.methods = lambda: frozenset({"sessions.patch"})  # type: ignore[method-assign]
+        with pytest.raises(Refused, match="cannot say"):
+            await switch_model(stage.world, switch())
+        assert sessions.patches == []

@@ -28,7 +28,7 @@ from regrow.model.actions import (
     Undo,
 )
 from regrow.model.errors import Refused
-from regrow.model.models import AbortTurn, SwitchModel
+from regrow.model.models import SwitchModel
 from regrow.model.verdicts import Verdict
 
 _TABLE: dict[type[Action], Callable[[World, Any], Awaitable[Verdict]]] = {
@@ -45,7 +45,6 @@ _TABLE: dict[type[Action], Callable[[World, Any], Awaitable[Verdict]]] = {
     RestartGateway: gateway.hand_over,
     Undo: undo.undo,
     SwitchModel: sessions.switch_model,
-    AbortTurn: sessions.abort_turn,
 }
 
 

@@ -1,112 +1,94 @@
-"""Changes which model a session uses, and puts back what was changed; ends a turn that hangs."""
+"""A session's model: lent to one turn, put back when it is over, never taken from a person."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from msgspec import Struct
-
 from regrow.act import undo
 from regrow.act.world import World
 from regrow.config.redaction import redact
 from regrow.model.changes import Change
-from regrow.model.errors import GatewayError, Refused
-from regrow.model.models import AbortTurn, SwitchModel
+from regrow.model.errors import GatewayError, Refused, TransportError
+from regrow.model.models import SwitchModel
 from regrow.model.verdicts import Verdict
 
 PIN = "session-pin"
-PATCH_WITHIN = 10.0
-LOOK_WITHIN = 8.0
-
-
-class Row(Struct, frozen=True):
-    """What the gateway says of one session: its id, and what was chosen for it (`provider/model`, "" nothing)."""
-
-    session_id: str
-    pin: str
-
-
-async def look(world: World, session: str) -> Row | None:
-    """One session as it is now; None if there is none.
-
-    Raises:
-        Refused: This version cannot be asked about one session.
-        GatewayError, TransportError: It was not told.
-    """
-    if "sessions.describe" not in world.methods():
-        raise Refused("this version of OpenClaw cannot be asked about one session", by="version")
-    said = await world.call("sessions.describe", {"key": session}, LOOK_WITHIN)
-    row = said.get("session") if isinstance(said, Mapping) else None
-    if not isinstance(row, Mapping) or not row.get("sessionId"):
-        return None
-    return Row(str(row["sessionId"]), pin_of(row))
-
-
-def pin_of(row: Mapping[str, Any]) -> str:
-    """What a person or a program chose for a session; what the gateway chose by itself is no choice."""
-    if row.get("modelOverrideSource") != "user":
-        return ""
-    return f"{row.get('modelProvider') or ''}/{row.get('model') or ''}"
+WITHIN = 8.0
 
 
 async def switch_model(world: World, action: SwitchModel) -> Verdict:
-    """Pin a session to another model. The old choice is written down before.
+    """Give a session another model.
 
     Raises:
-        Refused: The session is another one by now, or the old choice could not be written down.
-        GatewayError, TransportError: The gateway said no, or nothing; in the second case the change may stand.
+        Refused: There is no such session, a person chose its model, or this version cannot say.
+        GatewayError, TransportError: As the gateway answered.
     """
-    made = undo.change(world, action, PIN, action.session, before=action.before, after=action.model)
-    await undo.announce(world, [made])
+    row = await _row(world, action.subject)
+    if row is None:
+        raise Refused("the session is not there any more", by="gone")
+    pinned = _pin(row)
+    standing = world.view().changes.values()
+    is_ours = any(c.kind == PIN and c.subject == action.subject and c.after == pinned for c in standing)
+    if pinned and not is_ours:
+        raise Refused(f"a person chose {pinned} for this session; it is theirs to change", by="human")
+    change = undo.change(world, action, PIN, action.subject, before=pinned, after=action.model)
+    await undo.announce(world, [change])
+    params: dict[str, Any] = {"key": action.subject, "model": action.model}
+    if isinstance(row.get("sessionId"), str):
+        params["expectedSessionId"] = row["sessionId"]  # a patch of a session that is gone would make a new one
     try:
-        await patch(world, action.session, action.session_id, action.model)
-    except GatewayError as error:
-        undo.withdraw(world, [made], f"not made: {error.code}")
-        if error.details.get("reason") == "session-changed":
-            raise Refused("the session is another one by now; nothing was changed", by="session") from None
-        raise
-    except Refused:
-        undo.withdraw(world, [made], "not made: no connection")
-        raise
-    return Verdict(result="done", detail=f"{action.before or 'the default'} → {action.model}", changes=(made,))
-
-
-async def patch(world: World, session: str, session_id: str, model: str) -> None:
-    """Choose a model for a session, or none with "". Without its id a session could be made that nobody wanted."""
-    params = {"key": session, "model": model or None, "expectedSessionId": session_id}
-    await world.call("sessions.patch", params, PATCH_WITHIN)
+        await world.call("sessions.patch", params, WITHIN)
+    except (GatewayError, TransportError) as error:
+        if isinstance(error, GatewayError):
+            undo.withdraw(world, [change], "the gateway refused it")
+            raise
+        # it may have been done before the line broke: the change stands until it is looked at
+        return Verdict(result="inconclusive", detail=redact(str(error)), changes=(change,))
+    return Verdict(result="done", detail=f"{action.model} until the turn is over", changes=(change,))
 
 
 @undo.put_back(PIN)
 async def put_back(world: World, changes: Sequence[Change]) -> tuple[list[str], list[str], list[str]]:
-    """Give sessions back what was chosen for them before, unless somebody chose something else meanwhile."""
-    back: list[str] = []
+    """Give sessions the model they had, unless somebody chose another one since."""
+    done: list[str] = []
     theirs: list[str] = []
-    words: list[str] = []
+    failed: list[str] = []
     for change in changes:
+        row = await _row(world, change.subject)
+        if row is None or _pin(row) != change.after:
+            theirs.append(change.id)
+            continue
+        if row.get("hasActiveRun") is True:
+            failed.append("its turn is not over yet")
+            continue
+        params: dict[str, Any] = {"key": change.subject, "model": change.before or None}
+        if isinstance(row.get("sessionId"), str):
+            params["expectedSessionId"] = row["sessionId"]
         try:
-            row = await look(world, change.subject)
-            if row is None:
-                back.append(change.id)  # the session is gone, and its choice with it
-            elif row.pin != change.after:
-                theirs.append(change.id)
-            else:
-                await patch(world, change.subject, row.session_id, change.before)
-                back.append(change.id)
+            await world.call("sessions.patch", params, WITHIN)
         except GatewayError as error:
-            words.append(redact(f"the gateway answered: {error.code}"))
-    return back, theirs, words
+            failed.append(redact(str(error)))
+            continue
+        done.append(change.id)
+    return done, theirs, failed
 
 
-async def abort_turn(world: World, action: AbortTurn) -> Verdict:
-    """End one run. That it ended is told by the gateway, not by its answer.
+async def _row(world: World, key: str) -> Mapping[str, Any] | None:
+    """The session as the gateway lists it; None if there is none.
 
     Raises:
-        GatewayError, TransportError: The gateway said no, or nothing.
+        Refused: This version cannot be asked.
     """
-    said = await world.call("sessions.abort", {"key": action.session, "runId": action.subject}, 15.0)
-    status = str(said.get("status", "")) if isinstance(said, Mapping) else ""
-    if status and status != "aborted":
-        return Verdict(result="failed", detail=f"the gateway answered {redact(status)[:60]}")
-    return Verdict(result="done", detail="aborted")
+    if "sessions.describe" not in world.methods():
+        raise Refused("this version of OpenClaw cannot say what model a session has", by="version")
+    answer = await world.call("sessions.describe", {"key": key}, WITHIN)
+    row = answer.get("session") if isinstance(answer, Mapping) else None
+    return row if isinstance(row, Mapping) else None
+
+
+def _pin(row: Mapping[str, Any]) -> str:
+    """The model a session is pinned to, or ""."""
+    if row.get("modelOverrideSource") != "user":
+        return ""
+    return f"{row.get('modelProvider')}/{row.get('model')}"

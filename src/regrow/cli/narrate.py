@@ -30,6 +30,7 @@ _ACTIONS = {
     "restore-config": "putting back an openclaw.json that worked",
     "restart-gateway": "asking for a restart of the gateway",
     "undo": "putting back what regrow changed",
+    "switch-model": "giving a session another model for this turn",
 }
 _PHASES = {
     "stopped": Line("the gateway is stopped", "warn"),  # more is told where a person wants it so

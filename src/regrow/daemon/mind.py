@@ -15,12 +15,10 @@ from regrow.decide.engine import Outcome, Setup, State, step
 from regrow.decide.view import View
 from regrow.model.actions import AnyAction
 from regrow.model.facts import AnyFact, Asked, ChildExited, Ended, Heard, Probed, ProcessSeen, Tick
-from regrow.model.models import ModelChosen, TurnBegan, TurnEnded, TurnMoved
 from regrow.record.journal import Journal
 
 FINAL = ("done", "refused", "failed")
-# too many to be remembered one by one; probes are kept on change only, turns only when they had trouble
-ROUTINE = (Tick, Heard, ProcessSeen, TurnBegan, ModelChosen, TurnMoved)
+ROUTINE = (Tick, Heard, ProcessSeen)  # too many to be remembered one by one; probes are kept on change only
 
 
 class Mind:
@@ -114,7 +112,7 @@ class Mind:
             if plain == self._probe:
                 return False
             self._probe = plain
-        return not isinstance(fact, TurnEnded) or fact.troubled
+        return True
 
     def _tell(self, outcome: Outcome) -> None:
         for withheld in outcome.withheld:

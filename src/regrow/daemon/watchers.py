@@ -10,10 +10,12 @@ from regrow.link.events import GatewayEvent
 from regrow.model.action import Action
 from regrow.model.actions import LookConfig, Verify
 from regrow.observe.health import Health
+from regrow.observe.models import Models
 from regrow.observe.package import Package
 from regrow.observe.resources import Resources
 from regrow.observe.settings import Settings
 from regrow.observe.ticks import Ticks
+from regrow.observe.turns import Turns
 from regrow.observe.vitals import Vitals
 
 if TYPE_CHECKING:
@@ -47,11 +49,17 @@ class Watchers:
             places = (daemon.place.state_dir, daemon.place.folder)
             resources = Resources(post, clock, lambda: view().process, places)
             self.parts += [("settings", self.settings), ("package", package), ("resources", resources)]
-        self.ears: list[Callable[[GatewayEvent], None]] = []
+        self._models = Models(post, clock, daemon.line)
+        self.parts.append(("models", self._models))
+        self.ears: list[Callable[[GatewayEvent], None]] = [Turns(post, clock).hear, self._models.hear]
         self.looks: Mapping[type[Action], Effect] = {
             LookConfig: lambda _action: self.settings.judge(),
             Verify: lambda _action: self.health.verify(),
         }
+
+    def linked(self) -> None:
+        """A connection was made: what could not be asked before is asked now."""
+        self._models.nudge()
 
     def hear(self, event: GatewayEvent) -> None:
         """Something the gateway pushed."""

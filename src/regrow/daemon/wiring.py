@@ -53,6 +53,7 @@ from regrow.model.facts import (
     Asked,
     ChildExited,
     ChildStarted,
+    LinkUp,
     OutputSeen,
     PackageSeen,
 )
@@ -317,6 +318,8 @@ class Daemon:
                 self.watchers.health.nudge()
             case ChildExited() if self.world.child is not None and self.world.child.process == fact.process:
                 self.world.child = None
+            case LinkUp():
+                self.watchers.linked()
             case PackageSeen():
                 self.watchers.settings.forget()
             case _:

@@ -8,8 +8,8 @@ from regrow.model.actions import AnyAction
 
 RANK = (
     "capture", "continue", "kill", "terminate", "hang-up", "restore-config", "doctor", "start", "revive",
-    "switch-model", "abort-turn", "undo", "restart-in-place", "restart-gateway", "reload", "file-issue",
-    "probe-model", "verify", "look-owner", "look-config", "dial",
+    "switch-model", "undo", "restart-in-place", "restart-gateway", "reload", "file-issue", "verify", "look-owner",
+    "look-config", "dial",
 )  # fmt: skip
 """What comes first when several are due: what lets it live, ends it, mends it, starts it, tells of it, then looks."""
 

@@ -11,7 +11,7 @@ from typing import ClassVar
 from regrow.model.action import Action, Lane, Risk, Targeted
 from regrow.model.changes import Change
 from regrow.model.gateway import Process
-from regrow.model.models import AbortTurn, ProbeModel, SwitchModel
+from regrow.model.models import SwitchModel
 
 # ── looks: they change nothing ──
 
@@ -175,6 +175,6 @@ class FileIssue(Targeted, frozen=True, tag="file-issue"):
 
 AnyAction = (
     LookOwner | LookConfig | Verify | Capture | Dial | HangUp | Start | RestartInPlace | Terminate
-    | Kill | Continue | Revive | Reload | Doctor | RestoreConfig | RestartGateway | Undo
-    | FileIssue | SwitchModel | AbortTurn | ProbeModel
+    | Kill | Continue | Revive | Reload | Doctor | RestoreConfig | RestartGateway | Undo | SwitchModel
+    | FileIssue
 )  # fmt: skip

@@ -12,19 +12,7 @@ from regrow.model.actions import AnyAction
 from regrow.model.changes import Change
 from regrow.model.fact import Fact
 from regrow.model.gateway import Mode, Process
-from regrow.model.models import (
-    CallFailed,
-    CallRetried,
-    FellBack,
-    ModelChosen,
-    ModelProbed,
-    ModelsSeen,
-    SessionRow,
-    TurnBegan,
-    TurnEnded,
-    TurnMoved,
-    TurnsLost,
-)
+from regrow.model.models import ModelFailed, ModelsSeen, TurnEnded, TurnRetrying
 from regrow.model.resources import ResourcesSeen
 from regrow.model.verdicts import Verdict
 
@@ -326,6 +314,5 @@ AnyFact = (
     Tick | HostSeen | OwnerSeen | ChildStarted | ChildExited | ProcessSeen | OutputSeen | Probed | Verified
     | LinkUp | LinkDown | LinkRefused | Heard | PongMissed | RestartAnnounced | ConfigSeen | ConfigKept
     | PackageSeen | Asked | Intended | Ended | Started | ChangesKept | Quitting | ResourcesSeen
-    | TurnBegan | ModelChosen | TurnMoved | CallFailed | CallRetried | FellBack | TurnEnded | TurnsLost
-    | SessionRow | ModelsSeen | ModelProbed
+    | TurnRetrying | ModelFailed | TurnEnded | ModelsSeen
 )  # fmt: skip

@@ -1,5 +1,5 @@
 """One file per healing domain; importing this registers the built-in ones."""
 
-from regrow.decide.domains import liveness, resources, settings
+from regrow.decide.domains import liveness, models, resources, settings
 
-__all__ = ["liveness", "resources", "settings"]
+__all__ = ["liveness", "models", "resources", "settings"]
