@@ -31,6 +31,7 @@ class Sessions:
         }
         self.patches: list[dict[str, Any]] = []
         self.refuses = False
+        self.gateway = gateway
         gateway.on("sessions.describe", lambda params: {"session": self.rows.get(params["key"])})
         gateway.on("sessions.patch", self.patch)
 
@@ -122,5 +123,17 @@ async def test_a_version_that_cannot_say_is_left_alone(tmp_path: Path) -> None:
     async with acting(tmp_path) as (stage, sessions):
         stage.world.methods = lambda: frozenset({"sessions.patch"})  # type: ignore[method-assign]
         with pytest.raises(Refused, match="cannot say"):
+            await switch_model(stage.world, switch())
+        assert sessions.patches == []
+
+
+@pytest.mark.parametrize("scope", ["agent", "global"])
+async def test_where_a_switch_would_change_the_configuration_it_is_not_made(tmp_path: Path, scope: str) -> None:
+    async with acting(tmp_path) as (stage, sessions):
+        sessions.gateway.on("config.get", {"runtimeConfig": {"agents": {"defaults": {"modelSelectionScope": scope}}}})
+        with pytest.raises(Refused, match="would change openclaw.json"):
+            await switch_model(stage.world, switch())
+        sessions.rows[KEY]["modelSelectionLocked"] = True
+        with pytest.raises(Refused, match="locked"):
             await switch_model(stage.world, switch())
         assert sessions.patches == []

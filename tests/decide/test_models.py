@@ -15,9 +15,17 @@ from regrow.decide.view import View
 from regrow.model.actions import Undo
 from regrow.model.changes import Change
 from regrow.model.cooling import Cooling
-from regrow.model.facts import ChangesKept, Ended, Intended, Tick
+from regrow.model.facts import ChangesKept, Ended, Intended, LinkDown, Started, Tick
 from regrow.model.gateway import Phase, Process
-from regrow.model.models import Candidate, ModelFailed, ModelsSeen, SwitchModel, TurnEnded, TurnRetrying
+from regrow.model.models import (
+    Candidate,
+    ModelFailed,
+    ModelsSeen,
+    SwitchModel,
+    TurnEnded,
+    TurnRetrying,
+    TurnWentOn,
+)
 from regrow.model.verdicts import Verdict
 from regrow.testing.fates import setup
 
@@ -204,6 +212,39 @@ def test_other_sessions_of_the_same_model_are_rescued_too():
     assert [a.subject for a in gateway.plans] == ["agent:main:x", "agent:main:y"]
     gateway.does(gateway.plans[0], changes=(lent(gateway.plans[0]),))
     assert gateway.state.domains["models"].turns["r2"].tried == ()
+
+
+def test_a_turn_that_goes_on_after_one_refusal_is_left_alone():
+    gateway = Gateway()
+    gateway.tell(retrying(2))
+    gateway.tell(TurnWentOn(at=0.0, run="r1"))
+    gateway.wait(60)
+    assert gateway.plans == []
+    gateway.tell(TurnWentOn(at=0.0, run="never heard of"))
+
+
+def test_a_rescued_turn_that_goes_on_keeps_what_it_was_lent_to_its_end():
+    gateway = Gateway()
+    gateway.tell(retrying(3))
+    switch = gateway.plans[0]
+    gateway.does(switch, changes=(lent(switch),))
+    gateway.tell(TurnWentOn(at=0.0, run="r1"))
+    gateway.wait(30)
+    assert len(gateway.plans) == 1
+
+
+@pytest.mark.parametrize("lost", [LinkDown(at=0.0, code=1006), Started(at=0.0)])
+@pytest.mark.parametrize("mode", ["auto", "observe"])
+def test_what_was_lent_comes_back_when_nobody_tells_of_the_turn_any_more(lost, mode):
+    gateway = Gateway(mode="auto")
+    gateway.tell(retrying(3))
+    switch = gateway.plans[0]
+    gateway.does(switch, changes=(lent(switch),))
+    gateway.setup = replace(gateway.setup, configs={**gateway.setup.configs, "models": ModelsConfig(mode=mode)})
+    gateway.tell(lost)
+    gateway.state = replace(gateway.state, view=replace(gateway.state.view, link="up", ready=True))
+    gateway.wait(20)
+    assert [a.kind for a in gateway.plans[1:]][:1] == ["undo"]
 
 
 # ── cooldowns ──

@@ -8,7 +8,7 @@ import pytest
 
 from observe.mailbox import Box
 from regrow.link.events import GatewayEvent
-from regrow.model.models import ModelFailed, TurnEnded, TurnRetrying
+from regrow.model.models import ModelFailed, TurnEnded, TurnRetrying, TurnWentOn
 from regrow.observe.turns import RUNS, Turns
 
 KEY = "agent:fb-r429:x"
@@ -121,3 +121,21 @@ def test_what_is_no_event_of_a_turn_is_passed_over_and_memory_is_bounded() -> No
     assert len(ear.turns._runs) <= RUNS
     assert len(ear.turns._over) <= RUNS
     assert {type(fact) for fact in ear.box.facts} == {TurnEnded}
+
+
+def test_text_after_a_retry_is_told_once_and_turns_nobody_waits_for_are_not() -> None:
+    ear = Ear()
+    ear.agent("assistant", {"text": "x", "delta": "x"})
+    ear.retries()
+    ear.agent("assistant", {"text": "", "delta": "", "replace": True})
+    for _ in range(3):
+        ear.agent("assistant", {"text": "x", "delta": "x"})
+    assert len(ear.box.of(TurnWentOn)) == 1
+    for key, heartbeat in ((f"{KEY}:cron:j1:run:s", False), (KEY, True)):
+        payload = {"runId": "r9", "sessionKey": key, "agentId": "a", "isHeartbeat": heartbeat}
+        for stream, data in (
+            ("lifecycle", {"phase": "model", "provider": "p", "model": "m"}),
+            ("run_status", {"phase": "retrying", "attempt": 3, "reason": "rate_limit"}),
+        ):
+            ear.turns.hear(GatewayEvent("agent", {**payload, "stream": stream, "data": data}))
+    assert len(ear.box.of(TurnRetrying)) == 1

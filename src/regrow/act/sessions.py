@@ -32,6 +32,9 @@ async def switch_model(world: World, action: SwitchModel) -> Verdict:
     is_ours = any(c.kind == PIN and c.subject == action.subject and c.after == pinned for c in standing)
     if pinned and not is_ours:
         raise Refused(f"a person chose {pinned} for this session; it is theirs to change", by="human")
+    if row.get("modelSelectionLocked") is True:
+        raise Refused("the session's model is locked", by="gateway")
+    await _need_session_scope(world)
     change = undo.change(world, action, PIN, action.subject, before=pinned, after=action.model)
     await undo.announce(world, [change])
     params: dict[str, Any] = {"key": action.subject, "model": action.model}
@@ -59,7 +62,7 @@ async def put_back(world: World, changes: Sequence[Change]) -> tuple[list[str], 
         if row is None or _pin(row) != change.after:
             theirs.append(change.id)
             continue
-        if row.get("hasActiveRun") is True:
+        if row.get("hasActiveRun") is True or row.get("status") == "running":
             failed.append("its turn is not over yet")
             continue
         params: dict[str, Any] = {"key": change.subject, "model": change.before or None}
@@ -72,6 +75,20 @@ async def put_back(world: World, changes: Sequence[Change]) -> tuple[list[str], 
             continue
         done.append(change.id)
     return done, theirs, failed
+
+
+async def _need_session_scope(world: World) -> None:
+    """Where a choice for one session is meant for everybody, the gateway writes it into openclaw.json: not ours to do.
+
+    Raises:
+        Refused: So it is here.
+    """
+    seen: Any = await world.call("config.get", {}, WITHIN)
+    for part in ("runtimeConfig", "agents", "defaults", "modelSelectionScope"):
+        seen = seen.get(part) if isinstance(seen, Mapping) else None
+    if seen not in (None, "session"):
+        text = f'agents.defaults.modelSelectionScope is "{seen}": a switch would change openclaw.json'
+        raise Refused(text, by="config")
 
 
 async def _row(world: World, key: str) -> Mapping[str, Any] | None:

@@ -12,7 +12,7 @@ from regrow.model.actions import AnyAction
 from regrow.model.changes import Change
 from regrow.model.fact import Fact
 from regrow.model.gateway import Mode, Process
-from regrow.model.models import ModelFailed, ModelsSeen, TurnEnded, TurnRetrying
+from regrow.model.models import ModelFailed, ModelsSeen, TurnEnded, TurnRetrying, TurnWentOn
 from regrow.model.resources import ResourcesSeen
 from regrow.model.verdicts import Verdict
 
@@ -314,5 +314,5 @@ AnyFact = (
     Tick | HostSeen | OwnerSeen | ChildStarted | ChildExited | ProcessSeen | OutputSeen | Probed | Verified
     | LinkUp | LinkDown | LinkRefused | Heard | PongMissed | RestartAnnounced | ConfigSeen | ConfigKept
     | PackageSeen | Asked | Intended | Ended | Started | ChangesKept | Quitting | ResourcesSeen
-    | TurnRetrying | ModelFailed | TurnEnded | ModelsSeen
+    | TurnRetrying | TurnWentOn | ModelFailed | TurnEnded | ModelsSeen
 )  # fmt: skip

@@ -33,6 +33,12 @@ class TurnRetrying(Fact, frozen=True, tag="turn-retrying"):
     cause: Cause
 
 
+class TurnWentOn(Fact, frozen=True, tag="turn-went-on"):
+    """A turn that was retried gets its answer after all: text comes."""
+
+    run: str
+
+
 class ModelFailed(Fact, frozen=True, tag="model-failed"):
     """The gateway gave a model up for a turn. `retry_after`: seconds the provider named, if it did."""
 

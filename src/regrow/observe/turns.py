@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 from regrow.link.events import GatewayEvent
-from regrow.model.models import Cause, ModelFailed, TurnEnded, TurnRetrying
+from regrow.model.models import Cause, ModelFailed, TurnEnded, TurnRetrying, TurnWentOn
 from regrow.observe.base import Now, Post
 
 RUNS = 500  # remembered at a time
@@ -20,6 +20,8 @@ _CAUSES: dict[str, Cause] = {
 }  # fmt: skip
 _SWITCHED_OFF = "temporarily disabled after a provider"  # the gateway's own cooldown: it says nothing new
 _AFTER = re.compile(r"retry-after:?\s*(\d+(?:\.\d+)?)|try again in (\d+(?:\.\d+)?)\s*s", re.IGNORECASE)
+# turns that no person waits for: the gateway's own ladder is good enough for them
+_UNATTENDED = re.compile(r":(cron|heartbeat|internal-session-effects)(:|$)")
 _TERMINAL = {"final": True, "error": False, "aborted": None}
 
 
@@ -30,6 +32,7 @@ class Run(Struct):
     agent: str
     provider: str = ""
     model: str = ""
+    retried: bool = False
 
 
 class Turns:
@@ -53,6 +56,8 @@ class Turns:
             if payload.get("state") in _TERMINAL:
                 self._ended(run, session, _TERMINAL[str(payload["state"])])
             return
+        if payload.get("isHeartbeat") is True:
+            return  # nobody waits for it
         data = payload.get("data")
         if isinstance(data, Mapping) and run not in self._over:
             self._told(self._run(run, session, str(payload.get("agentId") or "")), run, payload.get("stream"), data)
@@ -72,7 +77,11 @@ class Turns:
             run.provider, run.model = seen["provider"], str(seen.get("model") or "")
         elif stream == "lifecycle" and phase == "fallback_step":
             self._step(run, name, data)
-        elif stream == "run_status" and phase == "retrying" and run.provider:
+        elif stream == "assistant" and data.get("delta") and run.retried:
+            run.retried = False
+            self._post(TurnWentOn(at=self._clock.now(), run=name))
+        elif stream == "run_status" and phase == "retrying" and run.provider and not _UNATTENDED.search(run.session):
+            run.retried = True
             attempt = data.get("attempt")
             self._post(
                 TurnRetrying(

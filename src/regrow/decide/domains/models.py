@@ -9,17 +9,20 @@ from msgspec.structs import replace
 
 from regrow.decide.cooldowns import Cooldowns, answered, cooling, hit, is_cooling
 from regrow.decide.domains.base import Context, DomainConfig, Note, Remedy, Setting, Step, Symptom, domain
-from regrow.model.actions import Undo
+from regrow.model.actions import AnyAction, Undo
 from regrow.model.changes import Change
 from regrow.model.cooling import Cooling
-from regrow.model.facts import AnyFact, Ended, Intended
-from regrow.model.models import ModelFailed, ModelsSeen, SwitchModel, TurnEnded, TurnRetrying
+from regrow.model.facts import AnyFact, Ended, Intended, LinkDown, Started
+from regrow.model.models import ModelFailed, ModelsSeen, SwitchModel, TurnEnded, TurnRetrying, TurnWentOn
 
 PIN = "session-pin"
 FORGOTTEN = 3600.0  # a turn that was not heard of for so long is not waited for
 BACK_EVERY = 15.0  # between two tries to take a switch back
 TURNS = 500
 CLASSIC_MINUTES = 300.0
+
+
+Minutes = Annotated[float, Meta(ge=1, le=10_080)]
 
 
 class ModelsConfig(DomainConfig, frozen=True):
@@ -30,12 +33,8 @@ class ModelsConfig(DomainConfig, frozen=True):
         Meta(description="models to fall back to, best first, as provider/model; default: each agent's own"),
     ] = ()
     cooldown_minutes: Annotated[
-        float | None,
-        Meta(
-            ge=1, le=10_080,
-            description="a flat cooldown; default: short at first, longer each time; 300 in the classic profile",
-        ),
-    ] = None  # fmt: skip
+        Minutes | None, Meta(description="a flat cooldown; default: short, then longer; 300 in the classic profile")
+    ] = None
     rescue: Annotated[
         Setting, Meta(description="giving a turn that is being retried another model, for that turn only")
     ] = "auto"
@@ -84,7 +83,11 @@ class Models(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 @domain(
-    "models", state=Models, config=ModelsConfig, sees=(TurnRetrying, ModelFailed, TurnEnded, ModelsSeen), keeps=True
+    "models",
+    state=Models,
+    config=ModelsConfig,
+    sees=(TurnRetrying, TurnWentOn, ModelFailed, TurnEnded, ModelsSeen, LinkDown),
+    keeps=True,
 )
 def step(s: Models, fact: AnyFact, cx: Context) -> Step:
     """Count what failed, rescue what is being retried, take back what was lent."""
@@ -94,8 +97,12 @@ def step(s: Models, fact: AnyFact, cx: Context) -> Step:
             s = _retrying(s, fact, cx)
         case ModelFailed():
             s = _failed(s, fact.provider, fact.model, fact, cx)
+        case TurnWentOn() if fact.run in s.turns and not s.turns[fact.run].tried:
+            s = replace(s, turns={run: turn for run, turn in s.turns.items() if run != fact.run})
         case TurnEnded():
             s, notes = _ended(s, fact, cx)
+        case Started() | LinkDown():
+            s = replace(s, turns={})  # what becomes of them is not told any more
         case ModelsSeen():
             s = replace(s, agents={**s.agents, fact.agent: fact})
         case Intended(action=SwitchModel() as switch) if switch.domain == "models":
@@ -113,9 +120,9 @@ def step(s: Models, fact: AnyFact, cx: Context) -> Step:
     s, announced = _announced(s, blocks, cx)
     symptoms = [_symptom(block, cx) for block in blocks]
     symptoms += [Symptom(t.session, _trouble(t), rule="the gateway retries a turn") for t in s.turns.values()]
-    wishes = [*_rescues(s, blocks, cx), *_returns(s, cx)]
+    wishes: tuple[AnyAction | Remedy, ...] = (*_rescues(s, blocks, cx), *_returns(s, cx))
     return Step(
-        state=s, symptoms=tuple({x.subject: x for x in symptoms}.values()), wishes=tuple(wishes),
+        state=s, symptoms=tuple({x.subject: x for x in symptoms}.values()), wishes=wishes,
         notes=(*notes, *announced), cooling=blocks,
     )  # fmt: skip
 
@@ -240,8 +247,8 @@ def _fallback(s: Models, turn: Turn, blocks: tuple[Cooling, ...], cx: Context) -
     return next((n for n in order if n != own and n in usable and not is_cooling(blocks, n)), "")
 
 
-def _returns(s: Models, cx: Context) -> list[Remedy]:
-    """Take back what was lent to a turn that is over, also by an earlier life of ours."""
+def _returns(s: Models, cx: Context) -> list[Undo]:
+    """Take back what was lent to a turn that is over, also by an earlier life of ours; no mode or budget holds that."""
     if not cx.view.ready or cx.view.link != "up" or not cx.view.changes:
         return []
     busy = {turn.session for turn in s.turns.values()}
@@ -251,6 +258,5 @@ def _returns(s: Models, cx: Context) -> list[Remedy]:
             continue
         if cx.at - s.back_at.get(change.subject, 0.0) < BACK_EVERY:
             continue
-        action = Undo(changes=(change,), reason="the turn is over", subject=change.subject)
-        found.append(Remedy(action=action, name="rescue", setting="auto", evidence="the turn is over"))
+        found.append(Undo(changes=(change,), reason="the turn is over", subject=change.subject))
     return found
