@@ -131,7 +131,7 @@ async def test_a_version_that_cannot_say_is_left_alone(tmp_path: Path) -> None:
 async def test_where_a_switch_would_change_the_configuration_it_is_not_made(tmp_path: Path, scope: str) -> None:
     async with acting(tmp_path) as (stage, sessions):
         sessions.gateway.on("config.get", {"runtimeConfig": {"agents": {"defaults": {"modelSelectionScope": scope}}}})
-        with pytest.raises(Refused, match="would change openclaw.json"):
+        with pytest.raises(Refused, match=r"would change openclaw\.json"):
             await switch_model(stage.world, switch())
         sessions.rows[KEY]["modelSelectionLocked"] = True
         with pytest.raises(Refused, match="locked"):
