@@ -179,11 +179,11 @@ async def test_restarts_and_connections_are_counted_aloud(child_program: ChildPr
 
 
 async def test_channels_that_the_gateway_muted_are_an_episode(child_program: ChildProgram, folder: Path) -> None:
-    child_program.script({"suppressed": ["telegram"]}, {})
+    child_program.script({"suppressed": ["telegram"]})
     async with keeping(settings(child_program, folder)) as kept:
         await kept.ready()
         opened = await kept.told_of("episode:opened", subject="channels")
         assert "muted telegram" in opened["evidence"]
         assert kept.status["suppressed"] == ["telegram"]
-        os.kill(kept.pid, signal.SIGKILL)
+        await kept.ask("stop")
         await kept.told_of("episode:closed", subject="channels")
