@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from regrow.decide.engine import Outcome
 from regrow.model.facts import AnyFact, ChildExited
-from rig.kept import Kept, keeping, settings
+from rig.kept import HASTY, Kept, keeping, settings
 from rig.programs import ChildProgram
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
@@ -269,18 +270,33 @@ async def test_what_is_only_observed_and_ends_is_not_replaced_by_two(child_progr
     async with left(child_program) as pid, keeping(settings(child_program, folder)) as kept:
         await kept.ready()
         os.kill(pid, signal.SIGKILL)
+        told = await kept.told_of("episode:opened", domain="liveness")
+        assert "whoever started it has" in told["evidence"]
+        assert kept.status["phase"] == "backoff"
+        assert kept.status["restarts"]["pendingUntil"] > kept.status["at"]
         await kept.ready(2)
         assert child_program.pids() == [kept.pid]
         assert kept.pid != pid
 
 
+async def test_what_is_only_observed_and_comes_back_by_itself_is_watched_on(
+    child_program: ChildProgram, folder: Path
+) -> None:
+    patient = replace(HASTY, stranger_grace=60.0)
+    async with left(child_program) as first, keeping(settings(child_program, folder), policy=patient) as kept:
+        await kept.ready()
+        os.kill(first, signal.SIGKILL)
+        await kept.told_of("exit", pid=first)
+        async with left(child_program) as second:
+            await kept.ready(2)
+            assert kept.pid == second
+            assert "regrow adopt" in kept.status["observeOnly"]
+            assert kept.done() == []
+
+
 async def test_a_gateway_that_ignores_sigterm_is_killed_after_its_budget(
     child_program: ChildProgram, folder: Path
 ) -> None:
-    from msgspec.structs import replace
-
-    from rig.kept import HASTY
-
     child_program.script({"ignore_term": True})
     async with keeping(settings(child_program, folder), policy=replace(HASTY, stop_budget=0.5)) as kept:
         await kept.ready()

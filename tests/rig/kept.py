@@ -24,7 +24,7 @@ from rig.programs import ChildProgram
 # what is waited for here is scripted to come at once; a keeper of a real gateway is in no such hurry
 HASTY = replace(
     DEFAULT, name="hasty", ready_probes=(0.1, 0.2, 0.3, 0.5), probe_every=0.2, probe_within=0.5, reconnect_first=0.05,
-    reconnect_cap=0.2, stop_budget=8.0, lease_every=0.2, update_settled=0.0,
+    reconnect_cap=0.2, stop_budget=8.0, lease_every=0.2, update_settled=0.0, stranger_grace=1.5,
 )  # fmt: skip
 PATIENCE = 10.0
 

@@ -33,7 +33,7 @@ def status(
     liveness: Supervision = state.domains["liveness"]
     governor, restart = liveness.governor, liveness.restart
     pending = restart.reason if restart is not None else ""
-    due = restart.due if restart is not None else governor.not_before
+    due = restart.due if restart is not None else max(governor.not_before, liveness.grace_until)
     paused, pause_end = is_paused(view)
     waiting = view.phase in (Phase.BACKOFF, Phase.QUARANTINE) and due > at
     return {

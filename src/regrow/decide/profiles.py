@@ -22,6 +22,7 @@ class Policy(Struct, frozen=True, kw_only=True):
         rpc_within: Default limit of a call.
         stop_budget: A planned stop: the gateway drains up to 315 s and gives itself 325 s.
         hung_budget: After SIGTERM to a gateway proven hung.
+        stranger_grace: A gateway that regrow only watched has ended: so long may whoever started it bring it back.
         lease_every: Our claim on the state directory is renewed, or tried for again, so often.
         update_settled: An installed package without a change for so long is whole.
         doctor: Whether doctor may run by itself, once per start flow, on a configuration-invalid signal.
@@ -48,6 +49,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     hung_budget: float = 10.0
     restart_debounce: float = 2.0
     reload_debounce: float = 1.2
+    stranger_grace: float = 20.0
     lease_every: float = 10.0
     update_settled: float = 15.0
     doctor: bool = False

@@ -25,6 +25,7 @@ def begin_boot(s: Supervision, scene: Scene, *, inner: bool) -> Supervision:
         boot=Boot(began=scene.at, progress_at=scene.at, least=least, inner=inner),
         hang=replace(hangs.Hang(), sick_until=s.hang.sick_until, continued=s.hang.continued),
         deaf_since=None,
+        grace_until=0.0,
         proved_at=None,
         reconnect=dialling.spoken_to(s.reconnect, scene.at),
     )

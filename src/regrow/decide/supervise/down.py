@@ -14,6 +14,7 @@ from regrow.model.gateway import Mode, Phase
 
 JUDGED_WITHIN = 150.0  # a judge who has not answered by then never will
 HOLDERS = ("listener", "healer")  # who holds the place for good, as far as we know
+GRACE_LOOK = 3.0  # while its owner may bring it back
 LOOK_AGAIN = 15.0  # while somebody else holds the place
 
 
@@ -86,6 +87,12 @@ def _left_alone(s: Supervision, scene: Scene) -> Down | None:
         looks = (LookOwner(reason="is it there again?"),) if scene.at - s.owner_looked >= LOOK_AGAIN else ()
         symptoms = (Symptom("process", text, human=True),)
         return Down(state=s, wishes=looks, symptoms=symptoms, signal=Signal.TAKEN)
+    if scene.at < s.grace_until and not view.given:
+        grace = scene.policy.stranger_grace
+        text = f"{why}; regrow only watched it: whoever started it has {grace:.0f} s to bring it back"
+        looks = (LookOwner(reason="is it there again?"),) if scene.at - s.owner_looked >= GRACE_LOOK else ()
+        symptoms = (Symptom("process", f"{text}, then regrow starts one"),)
+        return Down(state=s, wishes=looks, symptoms=symptoms, signal=_resting(s, scene))
     return None
 
 

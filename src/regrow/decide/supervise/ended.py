@@ -47,6 +47,7 @@ def exited(s: Supervision, fact: ChildExited, before: View, scene: Scene) -> Fol
         hang=replace(hangs.Hang(), sick_until=s.hang.sick_until),
         reconnect=replace(s.reconnect, attempt=0, next_at=0.0, gave_up_at=None),
         killed=classify(fact) is Ending.KILLED,
+        grace_until=at + scene.policy.stranger_grace if before.process is not None and not before.adopted else 0.0,
     )  # fmt: skip
     if s.stopping is not None and s.stopping.process == fact.process:
         return _as_told(clean, s, fact, scene, notes)

@@ -114,6 +114,9 @@ def _around(
             s = replace(s, owner_stale=False)
             if fact.owner == "none" and before.owner in ("listener", "healer"):
                 return replace(s, governor=woken(s.governor, at), refused=False)
+            if before.process is not None and not before.adopted and view.process is None:
+                gone = s.trouble or "the gateway that regrow watched is gone"
+                return replace(s, grace_until=at + scene.policy.stranger_grace, trouble=gone)
             found = (view.process is not None and before.process != view.process) or (
                 fact.owner == "remote" and before.owner != "remote"
             )

@@ -33,6 +33,7 @@ class Supervision(Struct, frozen=True, kw_only=True, omit_defaults=True):
         judging: It is at work.
         owner_stale: Look who holds it before the next start.
         owner_looked: When that was last asked for.
+        grace_until: A gateway that we only watched is gone; until then its owner may bring it back.
         kills: Times of our SIGKILLs.
         killed: The last life ended by SIGKILL.
         took, took_version: Seconds that boots took, of this version.
@@ -61,6 +62,7 @@ class Supervision(Struct, frozen=True, kw_only=True, omit_defaults=True):
     judging: bool = False
     owner_stale: bool = False
     owner_looked: float = -60.0
+    grace_until: float = 0.0
     kills: tuple[float, ...] = ()
     killed: bool = False
     took: tuple[float, ...] = ()
