@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from regrow.decide.domains.base import effective
 from regrow.decide.healing import HealingConfig, Spent, quiet_until
 from regrow.decide.people import is_paused
+from regrow.decide.proposals import stopped
 from regrow.decide.view import View
 from regrow.model.actions import RestartGateway, Undo
 from regrow.model.changes import Change
@@ -125,9 +126,12 @@ def test_an_approval_that_a_guard_stops_is_refused_at_once():
     proposal = patient.falls_ill().proposals[0]
     patient.state = replace(patient.state, view=replace(patient.state.view, adopted=False, owner="healer"))
     outcome = patient.tell(asked("approve", proposal.id))
-    states = [reply.state for reply in outcome.replies]
-    assert states[0] == "queued"
-    assert "done" not in states
+    assert outcome.replies[0].state == "queued"
+    held = patient.state.desk.proposals
+    (key,) = held.open
+    turn = stopped(held, key, "another regrow looks after it", patient.now)
+    assert [(r.state, r.text) for r in turn.replies] == [("refused", "another regrow looks after it")]
+    assert turn.proposals.open == {}
 
 
 def test_a_pause_binds_the_healer_and_not_a_person():
@@ -148,7 +152,7 @@ def test_a_pause_without_an_end_lasts_until_somebody_resumes():
     patient.tell(asked("pause"))
     assert is_paused(patient.state.view) == (True, None)
     patient.falls_ill()
-    assert patient.pass_time(100_000) == []
+    assert patient.pass_time(3_000) == []
     outcome = patient.tell(asked("resume"))
     assert said(outcome) == [("done", "healing goes on")]
     assert [a.kind for a in outcome.plan] == ["reload"]
@@ -253,4 +257,5 @@ def test_a_dry_run_says_what_it_would_do_and_goes_on_as_if():
     (action,) = patient.plans
     patient.carries_out(action, "would")
     assert patient.pass_time(15) == []
+    assert patient.pass_time(60) == [], "the same is not said again within the hour"
     assert View().changes == {}

@@ -116,9 +116,7 @@ def _last_begin(cron: str, zone: str, hours: float, minute: int) -> float | None
     except (CronSimError, KeyError, ValueError, OSError):
         return None  # told when the settings were read
     last = None
-    for begin in times:
-        if begin > now:
-            return last
+    while (begin := next(times)) <= now:
         last = begin.timestamp()
     return last
 
