@@ -25,8 +25,8 @@ from regrow.model.people import Filed
 from regrow.model.verdicts import Verdict
 from regrow.record.journal import Journal
 from regrow.record.log import clean, pseudonyms
-from rig.answering import Answer
 from rig.issues import REPO, TOKEN, Hub, hub
+from rig.web import Answer
 
 HOUR = 3600.0
 WISH = replace(report("cron", "daily report", "job-1", failures=3, error="boom"), domain="crons")

@@ -7,7 +7,7 @@ import re
 from collections.abc import AsyncIterator
 from typing import Any
 
-from rig.answering import Answer, Seen, Web, web
+from rig.web import Answer, Seen, Web, web
 
 TOKEN = "ghp_" + "a1B2" * 9
 REPO = "owner/things"

@@ -1,153 +1,131 @@
-"""A small HTTP server on loopback that can also do what libraries will not: stay silent, break off, vanish."""
+"""A small HTTP server on this machine's loopback that plays somebody else's service: it keeps what it was sent."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import http.client
 import json
-import socket
-import struct
-from collections.abc import Mapping
-from typing import Any, NamedTuple, Self
+from collections.abc import AsyncIterator, Callable
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlsplit
 
 
-class Asked(NamedTuple):
-    """One request as it came."""
+class Seen(NamedTuple):
+    """One request."""
 
     method: str
-    path: str
-    headers: Mapping[str, str]  # names in lower case
+    target: str
+    headers: dict[str, str]
     body: bytes
-    at: float
+
+    @property
+    def path(self) -> str:
+        return urlsplit(self.target).path
+
+    @property
+    def query(self) -> dict[str, str]:
+        return dict(parse_qsl(urlsplit(self.target).query))
 
     @property
     def json(self) -> Any:
-        """Its body, decoded; an empty one is an empty object."""
-        return json.loads(self.body or b"{}")
+        return json.loads(self.body)
 
 
-class Wire:
-    """The way back to whoever asked."""
+class Answer(NamedTuple):
+    """What is answered. `hold`: wait for this first; `cut`: hang up instead."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-
-    async def reply(self, status: int, body: Any = b"", **headers: str) -> None:
-        """Answer completely; what is not bytes goes as JSON."""
-        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        await self._head(status, {"content-type": "application/json", **headers, "content-length": str(len(raw))})
-        self._writer.write(raw)
-        await self._writer.drain()
-
-    async def begin(self, status: int, **headers: str) -> None:
-        """Begin an answer of pieces."""
-        await self._head(status, {**headers, "transfer-encoding": "chunked"})
-        await self._writer.drain()
-
-    async def piece(self, data: bytes) -> None:
-        """Send a piece; an empty one ends the answer."""
-        self._writer.write(b"%x\r\n%s\r\n" % (len(data), data))
-        await self._writer.drain()
-
-    def reset(self) -> None:
-        """Break the connection with RST."""
-        connection = self._writer.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._writer.transport.abort()
-
-    def cut(self) -> None:
-        """Break the connection after what was written."""
-        self._writer.close()
-
-    async def silence(self) -> None:
-        """Say nothing until whoever asked hangs up."""
-        await self._reader.read()
-
-    async def _head(self, status: int, headers: Mapping[str, str]) -> None:
-        lines = [f"HTTP/1.1 {status} {http.client.responses.get(status, 'Overloaded')}"]
-        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-        self._writer.write("\r\n".join((*lines, "", "")).encode())
+    status: int = 200
+    body: Any = None
+    headers: dict[str, str] = {}  # noqa: RUF012
+    hold: asyncio.Event | None = None
+    cut: bool = False
 
 
 class Web:
-    """Listens inside `async with`; a subclass answers."""
+    """The server. `play` is asked for each answer; it may be exchanged at any time."""
 
-    def __init__(self, port: int = 0) -> None:
-        self.port = port
-        self.asked: list[Asked] = []
-        self.news = asyncio.Condition()
+    def __init__(self, play: Callable[[Seen], Answer | None]) -> None:
+        self.play = play
+        self.seen: list[Seen] = []
+        self.port = 0
+        self._news = asyncio.Event()
         self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    async def answer(self, asked: Asked, wire: Wire) -> None:
-        """Answer one request."""
-        raise NotImplementedError
-
-    async def __aenter__(self) -> Self:
-        await self.listen()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.vanish()
+        self._open: set[asyncio.StreamWriter] = set()
 
     @property
-    def root(self) -> str:
-        """Where it is."""
+    def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    async def listen(self) -> None:
-        """Open the port, if it is closed."""
-        if self._server is None:
-            self._server = await asyncio.start_server(self._meet, "127.0.0.1", self.port)
-            self.port = self._server.sockets[0].getsockname()[1]
+    async def up(self) -> None:
+        """Listen; on the same port as before if it was down."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
 
-    async def vanish(self) -> None:
-        """Close the port and break every connection: the next one is refused."""
-        server, self._server = self._server, None
-        if server is not None:
-            server.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if server is not None:
-            await server.wait_closed()
+    async def down(self) -> None:
+        """Be unreachable."""
+        assert self._server is not None
+        self._server.close()
+        for writer in tuple(self._open):
+            writer.transport.abort()
 
-    async def told(self) -> None:
-        """Wake whoever waits for something to happen here."""
-        async with self.news:
-            self.news.notify_all()
+    async def got(self, count: int = 1, within: float = 10.0, **where: Any) -> list[Seen]:
+        """The requests so far, once there are so many with this `method` or `path`."""
 
-    async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
+        def found() -> list[Seen]:
+            return [one for one in self.seen if all(getattr(one, k) == v for k, v in where.items())]
+
+        async with asyncio.timeout(within):
+            while len(found()) < count:
+                self._news.clear()
+                await self._news.wait()
+        return found()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
         try:
-            while (asked := await self._read(reader)) is not None and not writer.is_closing():
-                self.asked.append(asked)
-                await self.told()
-                await self.answer(asked, Wire(reader, writer))
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # they hung up, or the server ends; asyncio would print a cancelled one
+            while line := await reader.readline():
+                method, target, _ = line.decode().split()
+                headers: dict[str, str] = {}
+                while (raw := (await reader.readline()).decode().strip()) != "":
+                    name, _, value = raw.partition(":")
+                    headers[name.lower()] = value.strip()
+                body = await reader.readexactly(int(headers.get("content-length", 0)))
+                seen = Seen(method, target, headers, body)
+                answer = self.play(seen) or Answer()
+                self.seen.append(seen)
+                self._news.set()
+                if answer.hold is not None:
+                    await answer.hold.wait()
+                if answer.cut:
+                    return
+                writer.write(_message(answer))
+                await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
         finally:
-            self._tasks.discard(task)
-            writer.close()
-            with contextlib.suppress(ConnectionError, asyncio.CancelledError):
-                await writer.wait_closed()
+            self._open.discard(writer)
+            writer.transport.abort()
 
-    async def _read(self, reader: asyncio.StreamReader) -> Asked | None:
-        try:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-        except asyncio.IncompleteReadError:
-            return None
-        method, path, _ = head[0].split(" ", 2)
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
-        if headers.get("transfer-encoding") == "chunked":
-            body = b""
-            while size := int(await reader.readline(), 16):
-                body += (await reader.readexactly(size + 2))[:-2]
-            await reader.readline()
-        else:
-            body = await reader.readexactly(int(headers.get("content-length", 0)))
-        return Asked(method, path, headers, body, asyncio.get_running_loop().time())
+
+def _message(answer: Answer) -> bytes:
+    text = (
+        answer.body
+        if isinstance(answer.body, bytes)
+        else b""
+        if answer.body is None
+        else json.dumps(answer.body).encode()
+    )
+    lines = [f"HTTP/1.1 {answer.status} .", f"Content-Length: {len(text)}"]
+    lines += [f"{name}: {value}" for name, value in answer.headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode() + text
+
+
+@contextlib.asynccontextmanager
+async def web(play: Callable[[Seen], Answer | None] = lambda _seen: None) -> AsyncIterator[Web]:
+    """A server for as long as the block lasts."""
+    server = Web(play)
+    await server.up()
+    try:
+        yield server
+    finally:
+        await server.down()
