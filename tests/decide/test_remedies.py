@@ -6,7 +6,8 @@ from regrow.decide.domains.liveness import LivenessConfig
 from regrow.decide.domains.settings import SettingsConfig
 from regrow.decide.profiles import CLASSIC
 from regrow.decide.supervise.restarts import Restart
-from regrow.model.facts import Asked, ConfigSeen, HostSeen, OwnerSeen, PongMissed, Probed, ProcessSeen, Tick
+from regrow.model.actions import RestartGateway
+from regrow.model.facts import Asked, ConfigSeen, Ended, HostSeen, OwnerSeen, PongMissed, Probed, ProcessSeen, Tick
 from regrow.model.verdicts import Verdict
 from regrow.testing.story import Fate, Story, setup
 
@@ -302,3 +303,19 @@ def test_a_restore_waits_for_a_person_who_may_approve_it():
     s.run(60)
     assert len(s.done("restore-config")) == 1
     assert [reply.state for _, reply in s.replies if reply.request == "r1"] == ["queued", "done"]
+
+
+def test_a_restart_that_a_domain_wishes_is_supervisions_to_carry_out():
+    s = serving()
+    wish = RestartGateway(reason="memory runs out", subject="memory", domain="resources", full=True)
+    s.feed(Ended(at=s.now, action=wish, verdict=Verdict("done")))
+    s.run(90)
+    assert len(s.done("terminate")) == 1
+    assert s.state.view.ready, "it was started anew and proven"
+
+
+def test_a_file_that_is_gone_is_no_copy_that_was_put_back():
+    s = serving()
+    s.feed(ConfigSeen(at=s.now, digest="", parsed=False))
+    s.run(5)
+    assert s.done("restore-config") == []
